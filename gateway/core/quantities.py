@@ -1,0 +1,56 @@
+"""Every quantity the box knows: name, UCUM unit, plausible range, LOINC and IEEE 11073 MDC code.
+
+Codes and ranges: reference table "Health semantics" (LOINC check digits are verified in the tests; MDC is
+partition * 65536 + term). A quantity without an official code carries None and is sent under its local name.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """low and high bound what is plausible at all (inclusive); a value outside is refused, not clamped."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    loinc: str | None = None
+    mdc: int | None = None
+
+    def plausible(self, value: float) -> bool:
+        """False also for NaN and infinities."""
+        return self.low <= value <= self.high
+
+
+_TABLE = (
+    Quantity("heart_rate", "/min", 20, 250, "8867-4", 147842),
+    Quantity("pulse_rate", "/min", 25, 240, "8889-8", 149530),
+    Quantity("respiration_rate", "/min", 3, 60, "9279-1", 151562),
+    Quantity("spo2", "%", 50, 100, "59408-5", 150456),
+    Quantity("systolic", "mm[Hg]", 50, 280, "8480-6", 150021),
+    Quantity("diastolic", "mm[Hg]", 25, 180, "8462-4", 150022),
+    Quantity("mean_arterial", "mm[Hg]", 35, 220, "8478-0", 150023),
+    Quantity("body_temperature", "Cel", 30, 43, "8310-5", 150364),
+    Quantity("weight", "kg", 20, 250, "29463-7", 188736),
+    Quantity("ibi", "ms", 240, 3000, None, 147240),
+    Quantity("bed_occupied", "1", 0, 1, None, 8519691),
+    Quantity("movement", "1", 0, 1, None, 8519687),
+    Quantity("bed_load", "kg", 0, 400),
+    Quantity("vital_sign", "1", 0, 1),  # movement, breath or pulse seen (1) or none though the bed is loaded (0)
+    Quantity("worn", "1", 0, 1),
+    Quantity("room_temperature", "Cel", -40, 85, None, 150364),
+    Quantity("room_humidity", "%", 0, 100),
+    Quantity("battery", "%", 0, 100, None, 67996),
+    Quantity("rssi", "dB[mW]", -127, 20),
+)
+
+QUANTITIES = {quantity.name: quantity for quantity in _TABLE}
+
+
+def quantity(name: str) -> Quantity:
+    """KeyError with the known names when `name` is none of them."""
+    try:
+        return QUANTITIES[name]
+    except KeyError:
+        raise KeyError(f"unknown quantity {name!r}; known: {', '.join(sorted(QUANTITIES))}") from None

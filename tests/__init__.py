@@ -1,0 +1,1 @@
+"""Mirrors the tree: each test names the promise it keeps."""
