@@ -62,7 +62,7 @@ def utc_text(anchor: Anchor, at: Stamp) -> str:
 
 
 def _kernel_sync() -> tuple[str, int]:
-    """(source, uncertainty_ns) as the kernel's NTP discipline reports it (ntp_adjtime(3)); ("none", ...) if unsynced."""
+    """(source, uncertainty_ns) as the kernel's NTP discipline has it (ntp_adjtime(3)); ("none", ...) if unsynced."""
     buffer = (ctypes.c_long * 32)()  # struct timex: modes at 0, maxerror (µs) is the fourth long on 64-bit Linux
     state = ctypes.CDLL(None, use_errno=True).ntp_adjtime(ctypes.byref(buffer))
     if state in (-1, 5):  # TIME_ERROR: not synchronised
