@@ -55,7 +55,9 @@ class Sink(Protocol):
 class Driver(Protocol):
     """One owner of one device, or of one bus with all its slaves."""
 
-    devices: tuple[Device, ...]
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """The devices this driver answers for."""
 
     async def run(self, sink: Sink) -> None:
         """Connect and stream until the link breaks. LinkError, PairingError, or CancelledError."""

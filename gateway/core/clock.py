@@ -51,6 +51,9 @@ class Clock(Protocol):
     def real_ns(self) -> int:
         """CLOCK_BOOTTIME in ns, never scaled: for latencies only."""
 
+    def real_ns_of(self, at: Stamp) -> int:
+        """The real CLOCK_BOOTTIME in ns at which this boot's stamp was taken."""
+
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of this clock."""
 
@@ -90,6 +93,9 @@ class SystemClock:
     def real_ns(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
+    def real_ns_of(self, at: Stamp) -> int:
+        return at.mono_ns
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
@@ -116,6 +122,9 @@ class ScaledClock:
 
     def real_ns(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def real_ns_of(self, at: Stamp) -> int:
+        return self._origin_real_ns + round(at.mono_ns / self.speed)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds) / self.speed)
@@ -145,6 +154,9 @@ class ManualClock:
 
     def real_ns(self) -> int:
         return self._mono_ns
+
+    def real_ns_of(self, at: Stamp) -> int:
+        return at.mono_ns
 
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

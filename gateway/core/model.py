@@ -140,8 +140,8 @@ class Measurement:
 class Minute:
     """One closed minute of one quantity in one bed.
 
-    minute: the boot's minutes since CLOCK_BOOTTIME zero are not shared between boots, so a minute is keyed by its
-    first moment. n: seconds measured (0 to 60). column: float32, shape (60,), NaN where nothing was measured.
+    start: its first moment, a whole minute of CLOCK_BOOTTIME, so that no clock step stretches, folds or repeats one.
+    n: seconds measured (1 to 60). column: float32, shape (60,), NaN where nothing was measured.
     min, mean, max and quality are over the measured seconds.
     """
 

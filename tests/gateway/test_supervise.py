@@ -1,0 +1,142 @@
+"""Promises of the supervisor: lost once, back once, never silent, never dead."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+
+from drivers.base import Device, Sink
+from gateway.core.clock import ManualClock
+from gateway.core.errors import LinkError, PairingError
+from gateway.core.model import Event, Measurement, SampleBlock, Stamp
+from gateway.supervise import PAIRING_BACKOFF_S, Supervisor
+
+BELT = Device("belt-1", "bed_belt", "open-belt-1", "port", bed="b-1")
+
+
+class Recorder:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.blocks: list[SampleBlock] = []
+
+    def block(self, block: SampleBlock) -> None:
+        self.blocks.append(block)
+
+    def measurement(self, measurement: Measurement) -> None:
+        raise AssertionError(measurement)
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def rejected(self, device: str, reason: str, raw: bytes, *, count: int = 1) -> None:
+        raise AssertionError(reason)
+
+    def heard(self, device: str, *, rssi_dbm: int | None = None) -> None:
+        raise AssertionError(device)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+
+class Scripted:
+    """A driver whose runs are written down beforehand; after the last it streams for ever."""
+
+    devices = (BELT,)
+
+    def __init__(self, *runs: Callable[[Sink], Awaitable[None]]) -> None:
+        self._runs = list(runs)
+        self.started = 0
+
+    async def run(self, sink: Sink) -> None:
+        self.started += 1
+        if self._runs:
+            await self._runs.pop(0)(sink)
+        else:
+            await asyncio.Event().wait()
+
+
+def sample(clock: ManualClock) -> SampleBlock:
+    return SampleBlock(BELT.id, "bed.wave", clock.now(), 100.0, "1", np.zeros(1, np.float32), 0, "b-1")
+
+
+async def supervise(driver: Scripted, clock: ManualClock, seconds: float) -> Recorder:
+    sink = Recorder()
+    task = asyncio.create_task(Supervisor(driver, sink, clock).run())
+    await clock.advance(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return sink
+
+
+async def test_a_lost_link_is_reported_once_however_often_the_retry_fails() -> None:
+    async def absent(sink: Sink) -> None:
+        raise LinkError("the port is not there", hint="plug it in")
+
+    driver = Scripted(*[absent] * 6)
+    sink = await supervise(driver, ManualClock(), 300)
+    assert driver.started == 7
+    assert sink.kinds == ["link_lost"]
+    assert sink.events[0].detail["hint"] == "plug it in"
+
+
+async def test_the_first_block_after_a_loss_says_back_once() -> None:
+    clock = ManualClock()
+
+    async def broken(sink: Sink) -> None:
+        sink.block(sample(clock))
+        sink.block(sample(clock))
+        raise LinkError("unplugged", hint="plug it in")
+
+    sink = await supervise(Scripted(broken, broken), clock, 30)
+    assert sink.kinds == ["link_up", "link_lost", "link_up", "link_lost"]
+    assert len(sink.blocks) == 4
+
+
+async def test_a_driver_that_raises_what_nobody_expected_is_traced_and_started_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def defect(sink: Sink) -> None:
+        raise ZeroDivisionError
+
+    driver = Scripted(defect)
+    with caplog.at_level(logging.ERROR):
+        sink = await supervise(driver, ManualClock(), 30)
+    assert driver.started == 2
+    assert sink.kinds == ["link_lost", "device_fault"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_driver_that_returns_without_being_told_to_is_started_again() -> None:
+    async def returns(sink: Sink) -> None:
+        return
+
+    driver = Scripted(returns)
+    assert (await supervise(driver, ManualClock(), 30)).kinds == ["link_lost"]
+    assert driver.started == 2
+
+
+async def test_a_lost_bond_is_not_hammered() -> None:
+    async def unpaired(sink: Sink) -> None:
+        raise PairingError("the band has forgotten the bond", hint="pair it again")
+
+    driver = Scripted(unpaired)
+    await supervise(driver, ManualClock(), PAIRING_BACKOFF_S * 0.75)
+    assert driver.started == 1
+
+
+async def test_a_slave_reported_by_its_bus_driver_is_not_reported_twice() -> None:
+    clock = ManualClock()
+
+    async def bus(sink: Sink) -> None:
+        sink.event(Event("link_up", Stamp("00000001", 1), "b-1", BELT.id))
+        sink.block(sample(clock))
+        sink.event(Event("link_lost", Stamp("00000001", 2), "b-1", BELT.id))
+        sink.event(Event("link_up", Stamp("00000001", 3), "b-1", BELT.id))
+        await asyncio.Event().wait()
+
+    assert (await supervise(Scripted(bus), clock, 5)).kinds == ["link_up", "link_lost", "link_up"]
