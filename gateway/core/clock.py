@@ -189,6 +189,11 @@ class ManualClock:
             await asyncio.sleep(0)
 
 
+def call_later_real(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call back after real `seconds` whatever the clock's speed: for deadlines of hardware, such as a slow disk."""
+    return asyncio.get_running_loop().call_later(seconds, callback)
+
+
 async def within(clock: Clock, seconds: float, ready: Callable[[], bool], *, poll_s: float = 0.01) -> bool:
     """Wait until `ready()` is true, at most `seconds` of `clock`; False when it never became true."""
     start = clock.now()

@@ -1,0 +1,115 @@
+"""A real mosquitto on a free loopback port, and a TCP proxy that stands for the home's router and can be cut."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+from pathlib import Path
+
+from gateway.core.clock import SystemClock, within
+from gateway.core.errors import LinkError
+
+START_S = 10.0
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def find_mosquitto() -> str:
+    """Path of the broker; LinkError with the command to type where there is none."""
+    for candidate in (shutil.which("mosquitto"), "/usr/sbin/mosquitto"):
+        if candidate and Path(candidate).exists():
+            return candidate
+    raise LinkError("mosquitto is not installed, and the demonstration shows nothing without a real broker",
+                    hint="sudo apt-get install mosquitto")  # fmt: skip
+
+
+class Broker:
+    """mosquitto in the foreground, with its state in `directory`; stops with the context."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> "Broker":
+        config = self._directory / "mosquitto.conf"
+        config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
+            "max_queued_messages 0\nlog_type error\nlog_dest stderr\n"
+        )
+        self._process = await asyncio.create_subprocess_exec(find_mosquitto(), "-c", str(config))
+        if not await within(SystemClock(), START_S, self._listens):
+            raise LinkError(f"mosquitto did not listen on 127.0.0.1:{self.port} within {START_S:.0f} s",
+                            hint="look at what it printed above")  # fmt: skip
+        return self
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+
+class Proxy:
+    """Forwards loopback connections to `target_port` until `cut()`, and again after `restore()`."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self._target_port = target_port
+        self._cut = False
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        if self._server:
+            self._server.close()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset every connection and refuse new ones, as an unplugged router does to a box behind it."""
+        self._cut = True
+        for writer in self._writers:
+            writer.transport.abort()
+
+    def restore(self) -> None:
+        """Let connections through again."""
+        self._cut = False
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            writer.transport.abort()
+            return
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers |= {writer, there_writer}
+        pumps = [
+            asyncio.create_task(self._pump(reader, there_writer)),
+            asyncio.create_task(self._pump(there_reader, writer)),
+        ]
+        self._pumps.update(pumps)
+        await asyncio.gather(*pumps)
+        self._pumps.difference_update(pumps)
+        self._writers -= {writer, there_writer}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):  # a reset is what a cut looks like from here
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
