@@ -4,6 +4,8 @@ They are honest toys: a damped oscillation per heartbeat, breath as a slow sine 
 movement bursts. They show that the chain works; they say nothing about accuracy (`python -m tests.evaluation` does).
 """
 
+from collections.abc import Iterator
+from itertools import count as count_up
 from typing import Protocol
 
 import numpy as np
@@ -47,17 +49,49 @@ def beat_kernel(rate_hz: float) -> Floats:
     return kernel
 
 
-class Sleeper:
-    """A person in a bed with a belt under the mattress."""
+class Breath(Protocol):
+    """A breathing movement: about -1 to 1, at 100 Hz."""
 
-    def __init__(self, seed: int, *, heart_per_min: float = 64.0, breath_per_min: float = 14.0) -> None:
+    def take(self, count: int) -> Floats:
+        """The next `count` samples."""
+
+
+class SineBreath:
+    """A slow sine whose rate wanders by a few percent."""
+
+    def __init__(self, rate_per_min: float = 14.0) -> None:
+        self._rate_per_min = rate_per_min
+        self._phase = 0.0
+        self._t_s = 0.0
+
+    def take(self, count: int) -> Floats:
+        rate_hz = self._rate_per_min / 60 * (1 + 0.04 * np.sin(self._t_s / 17))
+        phase = self._phase + 2 * np.pi * rate_hz / WAVE_RATE_HZ * np.arange(1, count + 1)
+        self._phase = float(phase[-1] % (2 * np.pi))
+        self._t_s += count / WAVE_RATE_HZ
+        return np.sin(phase)
+
+
+def sinus_intervals(rng: np.random.Generator, rate_per_min: float = 64.0) -> Iterator[float]:
+    """Beat intervals in s of a calm heart: respiratory swing, slow drift and a little noise."""
+    for beat in count_up():
+        swing = 0.03 * np.sin(beat / 2.3) + 0.02 * np.sin(beat / 61)
+        yield 60 / rate_per_min * (1 + swing) + float(rng.normal(0, 0.008))
+
+
+class Sleeper:
+    """A person in a bed with a belt under the mattress.
+
+    intervals: beat intervals in s, without end. breath: the movement of the chest.
+    """
+
+    def __init__(self, seed: int, *, intervals: Iterator[float] | None = None, breath: Breath | None = None) -> None:
         self._rng = np.random.default_rng(seed)
-        self.heart_per_min = heart_per_min
-        self.breath_per_min = breath_per_min
+        self._intervals = intervals or sinus_intervals(np.random.default_rng(seed + 1))
+        self._breath = breath or SineBreath()
         self.in_bed = True
         self.restless = False
         self._t_s = 0.0
-        self._breath_phase = 0.0
         self._next_beat_s = 0.3
         self._next_turn_s = float(self._rng.uniform(0.5, 1.5)) * TURN_EVERY_S
         self._drift = 0.0
@@ -65,31 +99,27 @@ class Sleeper:
         self._overlap = np.zeros(0)
 
     def take(self, count: int) -> tuple[Floats, float]:
-        dt = 1 / WAVE_RATE_HZ
         noise = self._rng.normal(0, NOISE_COUNTS, count)
         if not self.in_bed:
-            self._t_s += count * dt
+            self._t_s += count / WAVE_RATE_HZ
             self._next_beat_s = self._t_s + 0.5
             self._overlap = np.zeros(0)
             return noise * 0.3, max(0.0, 0.4 + float(self._rng.normal(0, 0.05)))
-        rate_hz = self.breath_per_min / 60 * (1 + 0.04 * np.sin(self._t_s / 17))
-        phase = self._breath_phase + 2 * np.pi * rate_hz * dt * np.arange(1, count + 1)
-        self._breath_phase = float(phase[-1] % (2 * np.pi))
+        breath = self._breath.take(count)
         self._drift = 0.999 * self._drift + float(self._rng.normal(0, 4))
-        wave = BREATH_COUNTS * np.sin(phase) + self._drift + noise + self._beats(count) + self._movement(count)
-        self._t_s += count * dt
+        swing = 1 + 0.2 * float(breath[-1])
+        wave = BREATH_COUNTS * breath + self._drift + noise + self._beats(count, swing) + self._movement(count)
+        self._t_s += count / WAVE_RATE_HZ
         return wave, BODY_KG + float(self._rng.normal(0, 0.3))
 
-    def _beats(self, count: int) -> Floats:
+    def _beats(self, count: int, swing: float) -> Floats:
         out = np.zeros(count + len(self._kernel))
         out[: len(self._overlap)] += self._overlap
-        end_s = self._t_s + count / WAVE_RATE_HZ
-        while self._next_beat_s < end_s:
+        while self._next_beat_s < self._t_s + count / WAVE_RATE_HZ:
             at = max(0, round((self._next_beat_s - self._t_s) * WAVE_RATE_HZ))
-            swing = 1 + 0.2 * np.sin(self._breath_phase) + float(self._rng.normal(0, 0.08))
-            out[at : at + len(self._kernel)] += BEAT_COUNTS * swing * self._kernel[: len(out) - at]
-            interval_s = 60 / self.heart_per_min * (1 + 0.03 * np.sin(self._breath_phase))
-            self._next_beat_s += interval_s + float(self._rng.normal(0, 0.008))
+            height = BEAT_COUNTS * (swing + float(self._rng.normal(0, 0.08)))
+            out[at : at + len(self._kernel)] += height * self._kernel[: len(out) - at]
+            self._next_beat_s += next(self._intervals)
         self._overlap = out[count:]
         return out[:count]
 
@@ -99,7 +129,8 @@ class Sleeper:
             self._next_turn_s += float(self._rng.uniform(0.5, 1.5)) * TURN_EVERY_S
         if not turning and not (self.restless and self._rng.random() < 0.5):
             return np.zeros(count)
-        return np.cumsum(self._rng.normal(0, 120, count)) * np.hanning(count)
+        burst: Floats = np.cumsum(self._rng.normal(0, 120, count)) * np.hanning(count)
+        return burst
 
 
 class Wrist:
@@ -127,7 +158,17 @@ class Wrist:
             idle += 0.25 * np.sin(2 * np.pi * 1.8 * t)[:, None] * np.array([0.6, 1.0, 0.4])
         return np.concatenate([queued, idle])
 
-    def fall(self) -> None:
+    def fall(self, recorded: Floats | None = None) -> None:
+        """Fall now: as recorded (g, shape (n, 3), at this band's rate), or as the model has it."""
+        if recorded is None:
+            self._fall_as_modelled()
+        else:
+            self._queued = recorded
+            resting = recorded[-round(self._rate_hz / 2) :].mean(axis=0)
+            self._gravity = resting / np.linalg.norm(resting)
+        self.walking = False
+
+    def _fall_as_modelled(self) -> None:
         """Stumble, a third of a second almost weightless, the impact with its ringing, then lying on the side."""
         steps = round(0.35 * self._rate_hz)
         weightless = self._gravity * np.linspace(1, 0.15, steps)[:, None]
@@ -137,5 +178,4 @@ class Wrist:
         lying /= np.linalg.norm(lying)
         impact = lying + 5.5 * ringing[:, None] * np.array([0.5, 0.6, 0.62])
         self._queued = np.concatenate([weightless, impact]) + self._rng.normal(0, 0.05, (steps + len(ringing_s), 3))
-        self.walking = False
         self._gravity = lying
