@@ -69,7 +69,8 @@ class SineBreath:
         phase = self._phase + 2 * np.pi * rate_hz / WAVE_RATE_HZ * np.arange(1, count + 1)
         self._phase = float(phase[-1] % (2 * np.pi))
         self._t_s += count / WAVE_RATE_HZ
-        return np.sin(phase)
+        breath: Floats = np.sin(phase)
+        return breath
 
 
 def sinus_intervals(rng: np.random.Generator, rate_per_min: float = 64.0) -> Iterator[float]:
