@@ -1,0 +1,173 @@
+"""A bed belt's waveform and load in, a bed's second out: occupied, movement, breath, pulse, sign of life."""
+
+import math
+from collections.abc import Mapping
+
+from gateway.core.model import Event, Measurement, SampleBlock, Stamp
+from gateway.core.quantities import quantity
+from gateway.dsp import heart, movement, occupancy, respiration, vital
+from gateway.dsp.estimate import Estimate
+from gateway.dsp.filters import Filter, band
+from gateway.dsp.heart import Heart
+from gateway.dsp.hops import Hop, Hopper
+from gateway.dsp.join import Join
+from gateway.dsp.movement import Movement
+from gateway.dsp.occupancy import Occupancy, Occupied
+from gateway.dsp.respiration import Respiration
+from gateway.dsp.vital import Vital
+
+HOP_S = 1.0
+MAX_FILL_S = 2.0
+PULSE_BAND_HZ = (0.7, 10.0)
+WAVE, LOAD = "bed.wave", "bed.load"
+CHANNELS = (WAVE, LOAD)
+
+
+def _number(settings: Mapping[str, object], key: str, default: float) -> float:
+    value = settings.get(key, default)
+    return float(value) if isinstance(value, int | float) else default
+
+
+class BedChain:
+    """One belt under one bed. settings: load_on_kg, load_off_kg, wave_full_scale (in the waveform's unit)."""
+
+    def __init__(
+        self,
+        device: str,
+        bed: str | None,
+        settings: Mapping[str, object],
+        memory: Mapping[str, float],
+        *,
+        degraded: bool = False,
+    ) -> None:
+        """memory: what an earlier chain of this bed had learnt (see `memory`). degraded: leave out what plain Python
+        is too slow for: the pulse, and respiration at every hop."""
+        self._device, self._bed, self._degraded = device, bed, degraded
+        self._full_scale = _number(settings, "wave_full_scale", math.inf)
+        self._join = Join()
+        self._hoppers: dict[str, Hopper] = {}
+        self._movement = Movement(resting=memory.get("resting"), empty=memory.get("empty"))
+        self._occupancy = Occupancy(
+            on_kg=_number(settings, "load_on_kg", occupancy.ON_KG),
+            off_kg=_number(settings, "load_off_kg", occupancy.OFF_KG),
+        )
+        self._vital = Vital()
+        self._band: Filter | None = None
+        self._heart: Heart | None = None
+        self._respiration: Respiration | None = None
+        self._moving = self._alive = False
+        self._loaded: bool | None = None
+
+    def start(self, channel: str, rate_hz: float, phase: int = 0) -> None:
+        """(Re)start a channel at this rate; phase: see `Hopper`."""
+        full_scale = self._full_scale if channel == WAVE else math.inf
+        self._hoppers[channel] = Hopper(rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase)
+        if channel != WAVE:
+            return
+        self._band = Filter(band(*PULSE_BAND_HZ, rate_hz))
+        every = respiration.DEGRADED_EVERY if self._degraded else 1
+        self._respiration = Respiration(rate_hz, every=every)
+        self._heart = None if self._degraded or rate_hz < heart.MIN_RATE_HZ else Heart(rate_hz)
+
+    def rate_hz(self, channel: str) -> float | None:
+        """The rate at which a channel runs, None before it was started."""
+        hopper = self._hoppers.get(channel)
+        return hopper.rate_hz if hopper else None
+
+    def phase(self, channel: str) -> int:
+        """Samples in the hop that the channel is filling."""
+        return self._hoppers[channel].phase
+
+    def memory(self) -> dict[str, float]:
+        """What was learnt of this bed and would take minutes to learn again."""
+        learnt = {"resting": self._movement.resting, "empty": self._movement.empty}
+        return {key: value for key, value in learnt.items() if value is not None}
+
+    def feed(self, block: SampleBlock) -> list[Measurement | Event]:
+        """The seconds that this block completes, in order."""
+        for hop in self._hoppers[block.channel].push(block):
+            self._join.push(CHANNELS.index(block.channel), hop)
+        results: list[Measurement | Event] = []
+        for wave, load in self._join.ready():
+            results += self._tick(wave, load)
+        return results
+
+    def _tick(self, wave: Hop | None, load: Hop | None) -> list[Measurement | Event]:
+        at = wave.at if wave is not None else load.at if load is not None else None
+        assert at is not None
+        results = self._tick_load(load, at) if load is not None or wave is not None else []
+        return results + (self._tick_wave(wave) if wave is not None else [])
+
+    def _tick_load(self, load: Hop | None, at: Stamp) -> list[Measurement | Event]:
+        rate_hz = self._hoppers[LOAD].rate_hz if load is not None else 1.0
+        data = load.data if load is not None else None
+        state = self._occupancy.step(data, rate_hz, self._moving, self._alive)
+        self._loaded = state.loaded
+        results: list[Measurement | Event] = []
+        if state.changed:
+            results.append(self._changed(state, at))
+        if state.loaded is not None and state.quality > 0.0:
+            estimate = Estimate(float(state.loaded), state.quality, HOP_S)
+            results.append(self._measured("bed_occupied", estimate, at, occupancy.ORIGIN))
+        return results
+
+    def _changed(self, state: Occupied, at: Stamp) -> Event:
+        if not state.loaded:
+            self._forget_sleeper()
+        detail: dict[str, str | int | float | bool] = {"after_gap": state.after_gap, "origin": occupancy.ORIGIN}
+        if math.isfinite(state.load_kg):
+            detail["load_kg"] = round(state.load_kg, 1)
+        kind = "bed_entered" if state.loaded else "bed_exited"
+        return Event(kind, at, bed=self._bed, device=self._device, detail=detail)
+
+    def _tick_wave(self, hop: Hop) -> list[Measurement | Event]:
+        assert self._band is not None
+        assert self._respiration is not None
+        if hop.fresh:
+            self._band.reset()
+            self._forget_sleeper()
+        filtered = self._band.step(hop.data)
+        moved = self._movement.step(filtered, hop.real, self._loaded, self._occupancy.load_step_kg)
+        amount = moved.value if moved is not None else None
+        pulse = self._heart.step(filtered, hop.real, amount) if self._heart is not None else None
+        breath = self._respiration.step(hop.data, hop.real, amount)
+        self._moving = amount is not None and amount > 0.0
+        self._alive = pulse is not None or self._respiration.breath_now
+        sign = self._alive or (amount is not None and amount > vital.MOVED) or self._above_empty()
+        life = self._vital.step(loaded=self._occupancy.loaded, sign=sign, real=hop.real)
+        found = (
+            ("movement", moved, movement.ORIGIN),
+            ("heart_rate", pulse, heart.ORIGIN),
+            ("respiration_rate", breath, respiration.ORIGIN),
+            ("vital_sign", life, vital.ORIGIN),
+        )
+        if self._loaded is False:
+            return []
+        return [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]
+
+    def _above_empty(self) -> bool:
+        """True when the pulse band carries clearly more energy than this bed does when nobody is in it."""
+        empty = self._movement.empty
+        return empty is not None and self._movement.now > vital.ABOVE_EMPTY * empty
+
+    def _forget_sleeper(self) -> None:
+        """After an exit or a long gap no window may mix what was before with what is now."""
+        if self._respiration is not None:
+            self._respiration.reset()
+        if self._heart is not None:
+            self._heart.reset()
+        self._vital.reset()
+        self._alive = False
+
+    def _measured(self, name: str, estimate: Estimate, at: Stamp, origin: str) -> Measurement:
+        return Measurement(
+            bed=self._bed,
+            device=self._device,
+            quantity=name,
+            value=estimate.value,
+            unit=quantity(name).unit,
+            at=at,
+            window_s=estimate.window_s,
+            quality=estimate.quality,
+            origin=origin,
+        )

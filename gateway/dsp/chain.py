@@ -1,0 +1,106 @@
+"""One chain per device: the block's channel says which. Blocks in, measurements and events out, in order of time.
+
+A chain is made at the device's first block, from the settings that `describe` gave; it is made anew when the device
+moves to another bed, changes its rate, or the box has booted in between.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.errors import WorkerError
+from gateway.core.model import Event, Measurement, SampleBlock
+from gateway.dsp.bed_chain import CHANNELS, BedChain
+from gateway.dsp.fall_chain import FallChain
+
+ACCELERATION = "acc"
+MAX_RATE_HZ = 2000.0
+Result = Measurement | Event
+
+
+@dataclass(slots=True)
+class _Described:
+    settings: Mapping[str, object] = field(default_factory=dict)
+    memory: Mapping[str, float] = field(default_factory=dict)
+
+
+class Chains:
+    """All chains of the box."""
+
+    def __init__(self, *, degraded: bool = False) -> None:
+        """degraded: the kernels run as plain Python; leave out what is too slow then."""
+        self._degraded = degraded
+        self._described: dict[str, _Described] = {}
+        self._beds: dict[str, tuple[tuple[str | None, str], BedChain]] = {}
+        self._falls: dict[str, tuple[tuple[str | None, str, float], FallChain]] = {}
+
+    def describe(self, device: str, settings: Mapping[str, object], memory: Mapping[str, float]) -> None:
+        """What is known of a device, before its first block. New settings start new chains at the next block."""
+        known = self._described.get(device)
+        self._described[device] = _Described(dict(settings), dict(memory))
+        if known is not None and known.settings != dict(settings):
+            self._beds.pop(device, None)
+            self._falls.pop(device, None)
+
+    def feed(self, block: SampleBlock, *, phase: int = 0) -> list[Result]:
+        """What this block completes. phase: samples of the current hop that came before a new chain's first block.
+
+        WorkerError when the block cannot be what its channel says; no chain has changed then.
+        """
+        _check(block)
+        settings = self._described.setdefault(block.device, _Described()).settings
+        bed = block.bed or _text(settings.get("bed"))
+        if block.channel == ACCELERATION:
+            return self._fall(block, bed, phase).feed(block)
+        return self._bed(block, bed, phase).feed(block)
+
+    def phase(self, block: SampleBlock) -> int:
+        """Samples in the hop that this block's channel is filling now."""
+        if block.channel == ACCELERATION:
+            return self._falls[block.device][1].phase()
+        return self._beds[block.device][1].phase(block.channel)
+
+    def memory(self, device: str) -> dict[str, float]:
+        """What the device's chain has learnt and a new one should be given; empty when there is nothing."""
+        entry = self._beds.get(device)
+        return entry[1].memory() if entry else {}
+
+    def _fall(self, block: SampleBlock, bed: str | None, phase: int) -> FallChain:
+        key = (bed, block.start.boot_id, block.rate_hz)
+        entry = self._falls.get(block.device)
+        if entry is None or entry[0] != key:
+            settings = self._described[block.device].settings
+            entry = (key, FallChain(block.device, bed, block.rate_hz, settings, phase=phase))
+            self._falls[block.device] = entry
+        return entry[1]
+
+    def _bed(self, block: SampleBlock, bed: str | None, phase: int) -> BedChain:
+        key = (bed, block.start.boot_id)
+        entry = self._beds.get(block.device)
+        if entry is None or entry[0] != key:
+            known = self._described[block.device]
+            chain = BedChain(block.device, bed, known.settings, known.memory, degraded=self._degraded)
+            entry = (key, chain)
+            self._beds[block.device] = entry
+        if entry[1].rate_hz(block.channel) != block.rate_hz:
+            entry[1].start(block.channel, block.rate_hz, phase)
+        return entry[1]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _check(block: SampleBlock) -> None:
+    hint = "the driver's profile and the device disagree: compare its channel, rate and axes"
+    what = f"{block.device} {block.channel}"
+    if block.channel != ACCELERATION and block.channel not in CHANNELS:
+        known = ", ".join((ACCELERATION, *CHANNELS))
+        raise WorkerError(f"{what}: no chain for this channel; known are {known}", hint=hint)
+    if not (math.isfinite(block.rate_hz) and 0.0 < block.rate_hz <= MAX_RATE_HZ):
+        raise WorkerError(f"{what}: rate {block.rate_hz} Hz is not between 0 and {MAX_RATE_HZ:.0f}", hint=hint)
+    axes = (len(block.data), 3) if block.channel == ACCELERATION else (len(block.data),)
+    if block.data.shape != axes:
+        raise WorkerError(f"{what}: samples have shape {block.data.shape}, expected {axes}", hint=hint)
+    if block.lost_before < 0:
+        raise WorkerError(f"{what}: {block.lost_before} samples lost before the block", hint=hint)

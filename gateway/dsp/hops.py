@@ -1,0 +1,98 @@
+"""Blocks of any length become hops of equal length: what makes every estimator blind to how bytes were chunked.
+
+Gap policy: a gap up to `max_fill_s` becomes NaN samples, so that time goes on and quality falls; a longer one ends the
+hop that was being filled and marks the next as `fresh`, upon which estimators forget their state.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.core.model import SampleBlock, Stamp
+from gateway.dsp.kernels import Floats
+
+JUMP_S = 2.0  # stamps are of receipt: Bluetooth delivers in bursts of up to about a second, so less is not a gap
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """at: moment of the last sample. data: float64, shape (n,) or (n, 3), NaN where a sample is missing, not finite or
+    at the end of the sensor's range. real: fraction of samples that are none of these. fresh: the first hop ever, or
+    after a long gap."""
+
+    at: Stamp
+    data: Floats
+    real: float
+    fresh: bool = False
+
+
+class Hopper:
+    """Cuts one channel into hops of `hop_s` seconds, at least one sample."""
+
+    def __init__(
+        self, rate_hz: float, hop_s: float, *, max_fill_s: float, full_scale: float = np.inf, phase: int = 0
+    ) -> None:
+        """full_scale: samples at or beyond it, either way, are clipped. phase: samples of the current hop that came
+        before the first block (a replay): the rest of that hop is left out, so that the cuts fall where they fell."""
+        self.rate_hz = rate_hz
+        self._length = max(1, round(rate_hz * hop_s))
+        self._max_fill_s = max_fill_s
+        self._full_scale = full_scale
+        self._parts: list[Floats] = []
+        self._have = 0
+        self._skip = -phase % self._length
+        self._last: Stamp | None = None
+        self._fresh = True
+
+    @property
+    def phase(self) -> int:
+        """Samples already in the hop being filled: given to another hopper, it cuts at the same places."""
+        return (self._have - self._skip) % self._length
+
+    @property
+    def length(self) -> int:
+        """Samples in one hop."""
+        return self._length
+
+    def push(self, block: SampleBlock) -> list[Hop]:
+        """The hops that this block completes."""
+        hops: list[Hop] = []
+        lost = self._lost_before(block)
+        if lost > self._max_fill_s * self.rate_hz:
+            self._parts, self._have, self._skip, self._fresh = [], 0, 0, True
+        elif lost:
+            nothing = np.full((lost, *block.data.shape[1:]), np.nan)
+            self._cut(nothing, block.start.plus_s(-lost / self.rate_hz), hops)
+        data = block.data.astype(np.float64)
+        data[~(np.abs(data) < self._full_scale)] = np.nan
+        self._cut(data, block.start, hops)
+        self._last = block.start.plus_s((len(data) - 1) / self.rate_hz)
+        return hops
+
+    def _lost_before(self, block: SampleBlock) -> int:
+        """Samples missing before the block: as declared, or as the stamps show when nothing was declared."""
+        if self._last is None:
+            return 0
+        jump_s = block.start.since_s(self._last) - 1.0 / self.rate_hz
+        if block.lost_before == 0 and jump_s > JUMP_S:
+            return round(jump_s * self.rate_hz)
+        return block.lost_before
+
+    def _cut(self, data: Floats, start: Stamp, hops: list[Hop]) -> None:
+        taken = min(self._skip, len(data))
+        self._skip -= taken
+        while taken < len(data):
+            part = data[taken : taken + self._length - self._have]
+            self._parts.append(part)
+            self._have += len(part)
+            taken += len(part)
+            if self._have == self._length:
+                hops.append(self._close(start.plus_s((taken - 1) / self.rate_hz)))
+
+    def _close(self, at: Stamp) -> Hop:
+        data = np.concatenate(self._parts)
+        finite = np.isfinite(data)
+        real = float(np.mean(finite if data.ndim == 1 else finite.all(axis=1)))
+        hop = Hop(at, data, real, self._fresh)
+        self._parts, self._have, self._fresh = [], 0, False
+        return hop

@@ -1,0 +1,50 @@
+"""Two channels of one device become one sequence of seconds, whichever arrives first.
+
+Hops whose ends lie within half a second belong to the same tick. A hop waits for its partner at most LAG_S of its own
+channel's time, and not at all while the other channel is known to be silent.
+"""
+
+from collections import deque
+
+from gateway.core.model import Stamp
+from gateway.dsp.hops import Hop
+
+PAIR_S = 0.5
+LAG_S = 1.5
+
+
+class Join:
+    """Index 0 is the waveform, 1 the load."""
+
+    def __init__(self) -> None:
+        self._queues: tuple[deque[Hop], deque[Hop]] = (deque(), deque())  # bounded by LAG_S: older hops go out alone
+        self._newest: list[Stamp | None] = [None, None]
+        self._first: list[Stamp | None] = [None, None]
+
+    def push(self, channel: int, hop: Hop) -> None:
+        self._queues[channel].append(hop)
+        self._newest[channel] = hop.at
+        if self._first[channel] is None:
+            self._first[channel] = hop.at
+
+    def ready(self) -> list[tuple[Hop | None, Hop | None]]:
+        """The ticks that are complete, in order of time."""
+        ticks: list[tuple[Hop | None, Hop | None]] = []
+        wave, load = self._queues
+        while wave or load:
+            if wave and load:
+                ahead_s = wave[0].at.since_s(load[0].at)
+                take_wave, take_load = ahead_s <= PAIR_S, ahead_s >= -PAIR_S
+            else:
+                take_wave, take_load = bool(wave), bool(load)
+                if not self._other_is_silent(0 if wave else 1):
+                    break
+            ticks.append((wave.popleft() if take_wave else None, load.popleft() if take_load else None))
+        return ticks
+
+    def _other_is_silent(self, channel: int) -> bool:
+        newest = self._newest[channel]
+        heard = self._newest[1 - channel] or self._first[channel]
+        assert newest is not None
+        assert heard is not None
+        return newest.since_s(heard) > LAG_S

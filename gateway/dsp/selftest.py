@@ -1,0 +1,103 @@
+"""Every kernel once, in the order in which the ward needs them, on signals of known form, against stored numbers.
+
+The same calls pin the argument types, so that after them nothing is left to compile. `python -m gateway.dsp.selftest`
+prints the numbers that belong into golden.json; they are made with the JIT off (NUMBA_DISABLE_JIT=1).
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+
+import numpy as np
+
+from gateway.core.errors import WorkerError
+from gateway.dsp import kernels
+from gateway.dsp.fall import Fall
+from gateway.dsp.filters import band
+from gateway.dsp.kernels import Floats
+
+RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
+ABSOLUTE = 1e-12
+
+
+def _signal(n: int, rate_hz: float) -> Floats:
+    """Two tones, a drift and a NaN: float64, shape (n,), no random numbers."""
+    t = np.arange(n) / rate_hz
+    x: Floats = np.sin(2 * np.pi * 1.1 * t) + 0.3 * np.sin(2 * np.pi * 5.3 * t + 0.5) + 0.1 * t
+    x[n // 3] = np.nan
+    return x
+
+
+def _fall() -> list[float]:
+    acc = np.zeros((800, 3))
+    acc[:, 2] = 1.0
+    acc[200:206, 2] = 4.5
+    acc[206:, 2] = 0.05
+    acc[206:, 0] = 1.0
+    acc[300:310, 1] = np.nan
+    found = Fall(52.0).step(acc)
+    return [value for f in found for value in (float(f.index), f.peak_g, f.still, f.posture_deg, f.real, f.confidence)]
+
+
+def _occupancy() -> list[float]:
+    load = np.concatenate([np.full(50, 1.0), np.full(60, 55.0), np.full(5, math.nan), np.full(45, 2.0)])
+    params = np.array([12.0, 6.0, 1.0, 2.0, 3.0, 10.0])
+    state = np.array([-1.0, 0.0, 0.0, 0.0])
+    return [float(kernels.occupancy(load[i : i + 20], 10.0, 0.0, params, state)) for i in range(0, 160, 20)]
+
+
+def _sos_filter() -> list[float]:
+    x = _signal(300, 100.0)
+    sos = band(0.7, 10.0, 100.0)
+    y = np.empty(300)
+    kernels.sos_filter(x, sos, np.zeros((sos.shape[0], 2)), np.zeros(3), y)
+    return [float(y[i]) for i in (0, 50, 100, 150, 299)]
+
+
+def _decimate() -> list[float]:
+    window = np.zeros(16)
+    phase = np.zeros(1, dtype=np.int64)
+    kept = kernels.decimate(np.arange(1.0, 60.0), 4, phase, window)
+    return [float(kept), float(phase[0]), float(window[0]), float(window[-1])]
+
+
+def _energy() -> list[float]:
+    return [float(kernels.energy(_signal(200, 100.0)))]
+
+
+def _autocorrelation_peak() -> list[float]:
+    x = np.nan_to_num(_signal(500, 50.0)) - 0.1 * np.arange(500) / 50.0
+    height = np.zeros(1)
+    lag = kernels.autocorrelation_peak(x, 16, 85, 0.85, np.zeros(500), np.zeros(87), height)
+    return [float(lag), float(height[0])]
+
+
+CHECKS: Mapping[str, Callable[[], list[float]]] = {
+    "fall": _fall,
+    "occupancy": _occupancy,
+    "sos_filter": _sos_filter,
+    "energy": _energy,
+    "decimate": _decimate,
+    "autocorrelation_peak": _autocorrelation_peak,
+}
+
+
+def golden() -> dict[str, list[float]]:
+    """The stored numbers by kernel."""
+    stored: dict[str, list[float]] = json.loads((files("gateway.dsp") / "golden.json").read_text(encoding="utf-8"))
+    return stored
+
+
+def check(name: str, expected: list[float]) -> None:
+    """WorkerError when the kernel's numbers are not the stored ones: its machine code is damaged or wrong."""
+    seen = CHECKS[name]()
+    if len(seen) != len(expected) or not np.allclose(seen, expected, rtol=RELATIVE, atol=ABSOLUTE):
+        raise WorkerError(
+            f"kernel {name} answers {seen}, expected {expected}",
+            hint="delete the kernel cache (carebed warm does); if it happens again, the CPU or numba is at fault",
+        )
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: run() for name, run in CHECKS.items()}, indent=1))
