@@ -1,0 +1,190 @@
+"""Frames out of a byte stream, as a profile's [framer] describes them: any chunking gives the same frames.
+
+A candidate that begins with the head but fails its length or checksum costs one byte: the search goes on right behind
+it, so a true frame hidden in a damaged one is still found. Memory never exceeds one frame, and no bytes raise.
+"""
+
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drivers.profile_schema import SIZES, Framer
+from drivers.profile_values import pack, unpack
+
+RAW_KEPT = 64  # bytes of the last rejected piece kept for the person who looks into it
+
+
+def _crc16_modbus_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+        table.append(crc)
+    return tuple(table)
+
+
+_CRC16_MODBUS = _crc16_modbus_table()
+
+
+def crc16_modbus(data: bytes) -> int:
+    """CRC-16/MODBUS: polynomial 0x8005 reflected, initial value 0xFFFF (Modbus serial line guide V1.02, 6.2.2)."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = (crc >> 8) ^ _CRC16_MODBUS[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def _xor8(data: bytes) -> int:
+    result = 0
+    for byte in data:
+        result ^= byte
+    return result
+
+
+CHECKSUMS: dict[str, tuple[int, Callable[[bytes], int]]] = {
+    "sum8": (1, lambda data: sum(data) & 0xFF),
+    "xor8": (1, _xor8),
+    "crc16_modbus": (2, crc16_modbus),
+    "crc16_ccitt_false": (2, lambda data: binascii.crc_hqx(data, 0xFFFF)),  # CRC-16/IBM-3740, in C
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A frame that passed length, checksum and tail: its data, and all its bytes."""
+
+    data: bytes
+    raw: bytes
+
+
+@dataclass(slots=True)
+class Rejects:
+    """Rejected since the last call: `noise` counts bytes that belong to no frame, every other reason candidates."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    last: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, reason: str, raw: bytes, count: int = 1) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        self.last[reason] = raw[-RAW_KEPT:]
+
+
+class Layout:
+    """A [framer] made ready: sizes, checksum, and the way back for the device's end."""
+
+    def __init__(self, framer: Framer) -> None:
+        self.framer = framer
+        self.head = bytes.fromhex(framer.head)
+        self.tail = bytes.fromhex(framer.tail) if framer.tail else b""
+        self.checksum_size, self._checksum = CHECKSUMS[framer.checksum.kind]
+        self.extra = framer.data_at + self.checksum_size + len(self.tail)
+        self.longest = framer.max_data + self.extra
+        self.length_end = framer.length.at + SIZES[framer.length.type]
+
+    def data_size(self, frame: bytes) -> int | None:
+        """Bytes of data the frame says it has; None when that cannot be."""
+        length = self.framer.length
+        size = int(unpack(length.type, length.byte_order, frame[length.at : self.length_end]))
+        if length.counts == "frame":
+            size -= self.extra
+        return size if self.framer.min_data <= size <= self.framer.max_data else None
+
+    def is_intact(self, frame: bytes) -> bool:
+        data_end = len(frame) - self.checksum_size - len(self.tail)
+        given = frame[data_end : data_end + self.checksum_size]
+        return given == self.checksum(frame[:data_end]) and frame.endswith(self.tail)
+
+    def checksum(self, frame: bytes) -> bytes:
+        """Checksum bytes for a frame from head to the end of its data."""
+        value = self._checksum(frame[self.framer.checksum.start :])
+        return value.to_bytes(self.checksum_size, self.framer.checksum.byte_order)
+
+    def wrap(self, data: bytes) -> bytes:
+        """A whole frame around `data`: what a device sends. Bytes between length and data are zero."""
+        length = self.framer.length
+        frame = bytearray(self.framer.data_at)
+        frame[: len(self.head)] = self.head
+        size = len(data) + (self.extra if length.counts == "frame" else 0)
+        frame[length.at : self.length_end] = pack(length.type, length.byte_order, size)
+        frame += data
+        return bytes(frame) + self.checksum(bytes(frame)) + self.tail
+
+
+class StreamDecoder:
+    """Bytes in, whole frames out. received_bytes = accepted_bytes + skipped_bytes + pending_bytes, always."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._buffer = b""
+        self.received_bytes = 0
+        self.accepted_bytes = 0
+        self.skipped_bytes = 0
+        self.rejected: dict[str, int] = {}
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of a frame that is not yet whole: less than the longest frame."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> tuple[list[Cut], Rejects]:
+        """Frames completed by `data`, and what was rejected on the way."""
+        self.received_bytes += len(data)
+        buffer = self._buffer + data
+        frames: list[Cut] = []
+        rejects = Rejects()
+        at = 0
+        noise_from = 0
+        while True:
+            at = self._next_head(buffer, at)
+            size = self._candidate(buffer, at)
+            if size is None:
+                break
+            frame = buffer[at : at + size]
+            reason = self._verdict(frame)
+            if reason:
+                rejects.add(reason, frame)
+                at += 1
+                continue
+            self._count_noise(buffer[noise_from:at], rejects)
+            frames.append(Cut(frame[self._layout.framer.data_at :][: self._layout.data_size(frame)], frame))
+            at += size
+            noise_from = at
+        self._count_noise(buffer[noise_from:at], rejects)
+        self._buffer = buffer[at:]
+        for reason, count in rejects.counts.items():
+            self.rejected[reason] = self.rejected.get(reason, 0) + count
+        self.accepted_bytes += sum(len(frame.raw) for frame in frames)
+        return frames, rejects
+
+    def _next_head(self, buffer: bytes, at: int) -> int:
+        """Where the head begins at or after `at`; where it may begin once more bytes have come, if it is not there."""
+        head = self._layout.head
+        found = buffer.find(head, at)
+        if found >= 0:
+            return found
+        for kept in range(min(len(head) - 1, len(buffer) - at), 0, -1):
+            if buffer.endswith(head[:kept]):
+                return len(buffer) - kept
+        return len(buffer)
+
+    def _candidate(self, buffer: bytes, at: int) -> int | None:
+        """Bytes of the candidate at `at` that can be judged now; None while more are needed."""
+        layout = self._layout
+        if len(buffer) - at < layout.length_end:
+            return None
+        size = layout.data_size(buffer[at : at + layout.length_end])
+        if size is None:
+            return layout.length_end
+        whole = size + layout.extra
+        return whole if len(buffer) - at >= whole else None
+
+    def _verdict(self, frame: bytes) -> str:
+        if self._layout.data_size(frame) is None:
+            return "length"
+        return "" if self._layout.is_intact(frame) else "checksum"
+
+    def _count_noise(self, skipped: bytes, rejects: Rejects) -> None:
+        if skipped:
+            self.skipped_bytes += len(skipped)
+            rejects.add("noise", skipped, len(skipped))
