@@ -1,0 +1,186 @@
+"""One GATT connection: every call under a deadline, notifications in one bounded inbox, errors sorted by what to do."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakCharacteristicNotFoundError,
+    BleakDBusError,
+    BleakDeviceNotFoundError,
+    BleakError,
+    BleakGATTProtocolError,
+    BleakGATTProtocolErrorCode,
+)
+
+from gateway.core.clock import Clock
+from gateway.core.errors import CarebedError, LinkError, PairingError
+from gateway.core.model import Stamp
+
+log = logging.getLogger(__name__)
+
+CALL_S = 10.0  # one GATT call; an encrypted read was seen never to return while pairing stalled (BlueZ 5.66)
+DISCONNECT_S = 5.0
+PATIENCE_FLOOR_S = 2.0  # real seconds that a silence must last at least, however fast a demonstration's clock runs
+INBOX = 256  # notifications; about a minute of one band
+
+BLE_ERRORS = (BleakError, OSError, EOFError)  # what bleak and the D-Bus or HCI socket below it raise
+
+_SECURITY = {
+    BleakGATTProtocolErrorCode.INSUFFICIENT_AUTHENTICATION,
+    BleakGATTProtocolErrorCode.INSUFFICIENT_AUTHORIZATION,
+    BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION,
+    BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
+}
+_TRANSIENT = ("le-connection-abort-by-local", "br-connection-canceled")
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def deadline(clock: Clock, seconds: float, late: str, *, hint: str) -> AsyncIterator[None]:
+    """LinkError(late) when the block takes longer than `seconds` of real time, however fast the clock runs."""
+
+    async def expire() -> None:
+        await clock.sleep(seconds * clock.speed)
+        limit.reschedule(0.0)
+
+    try:
+        async with asyncio.timeout(None) as limit:
+            timer = asyncio.create_task(expire())
+            try:
+                yield
+            finally:
+                timer.cancel()
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise LinkError(late, hint=hint) from error
+
+
+def patience_s(clock: Clock, silence_s: float) -> float:
+    """A silence of `silence_s` in seconds of the clock, but never less than the floor in real ones."""
+    return max(silence_s, PATIENCE_FLOOR_S * clock.speed)
+
+
+def is_transient(error: Exception) -> bool:
+    """True for a connection that the radio itself aborted: an immediate second attempt usually works."""
+    return any(word in str(error) for word in _TRANSIENT)
+
+
+def sorted_error(error: Exception, subject: str) -> CarebedError:
+    """What bleak or its transport raised, as the error class that says what the caller does next."""
+    seen = f"{subject}: {str(error) or type(error).__name__}"
+    match error:
+        case BleakGATTProtocolError() if error.args[0] in _SECURITY:
+            return PairingError(seen, hint="pair the device again: its bond is missing or was refused")
+        case BleakDBusError() if "Authentication" in error.dbus_error:
+            return PairingError(seen, hint="pair the device again: remove the old bond on both sides first")
+        case BleakDBusError() if error.dbus_error.endswith("InProgress"):
+            return LinkError(seen, hint="BlueZ is still busy with an earlier connection; it ends by itself in minutes")
+        case BleakBluetoothNotAvailableError():
+            return LinkError(seen, hint="rfkill unblock bluetooth; systemctl status bluetooth; bluetoothctl power on")
+        case BleakDeviceNotFoundError():
+            return LinkError(seen, hint="switch the device on, charge it, bring it nearer")
+        case BleakCharacteristicNotFoundError():
+            return LinkError(seen, hint="not this model, or a stale service cache: bluetoothctl remove ADDRESS")
+        case OSError():
+            return LinkError(seen, hint="is the Bluetooth service (or the virtual controller) running?")
+    return LinkError(seen, hint="wait; if it stays, switch the device off and on")
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a characteristic sent; `at` is its receipt."""
+
+    uuid: str
+    data: bytes
+    at: Stamp
+
+
+class Gatt:
+    """One connection, made by BleAdapter.connect. Uuids: full, lower case."""
+
+    client: BleakClient
+
+    def __init__(self, address: str, clock: Clock) -> None:
+        self.address = address
+        self.dropped = 0
+        self._clock = clock
+        self._inbox: deque[Notification] = deque()  # bounded by INBOX; full: the newest is dropped and counted
+        self._wake = asyncio.Event()
+        self._gone = asyncio.Event()
+
+    def has(self, uuid: str) -> bool:
+        """True when the device offers this characteristic."""
+        return self.client.services.get_characteristic(uuid) is not None
+
+    async def read(self, uuid: str) -> bytes:
+        """The characteristic's value. LinkError or PairingError."""
+        return bytes(await self._call(self.client.read_gatt_char(uuid), f"read of {uuid}"))
+
+    async def write(self, uuid: str, data: bytes) -> None:
+        """Write with response. LinkError or PairingError."""
+        await self._call(self.client.write_gatt_char(uuid, data, response=True), f"write to {uuid}")
+
+    async def notify(self, uuid: str) -> None:
+        """Let the notifications (or indications) of one characteristic come into the inbox."""
+
+        def arrived(_: BleakGATTCharacteristic, data: bytearray) -> None:
+            note = Notification(uuid, bytes(data), self._clock.now())
+            if len(self._inbox) >= INBOX:
+                self.dropped += 1
+                return
+            self._inbox.append(note)
+            self._wake.set()
+
+        await self._call(self.client.start_notify(uuid, arrived), f"subscription to {uuid}")
+
+    async def next(self, silence_s: float) -> Notification:
+        """The next notification. LinkError when the connection ends or nothing comes for `silence_s` of the clock."""
+        if not self._inbox:
+            await self._wait(silence_s)
+        return self._inbox.popleft()
+
+    async def gone(self) -> None:
+        """Return when the connection has ended."""
+        await self._gone.wait()
+
+    def lost(self, _client: BleakClient) -> None:
+        """Called by the backend when the connection has ended."""
+        self._gone.set()
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Disconnect. What goes wrong here is only logged: the link is given up in any case."""
+        try:
+            late = f"{self.address}: no disconnection within {DISCONNECT_S:g} s"
+            async with deadline(self._clock, DISCONNECT_S, late, hint="the adapter gives the link up by itself"):
+                await self.client.disconnect()
+        except (*BLE_ERRORS, LinkError) as error:
+            log.debug("%s: disconnect: %s", self.address, error)
+
+    async def _wait(self, silence_s: float) -> None:
+        real_s = patience_s(self._clock, silence_s) / self._clock.speed
+        silent = f"{self.address}: connected but silent for {silence_s:g} s"
+        async with deadline(self._clock, real_s, silent, hint="wait for the reconnection; is the device worn?"):
+            while not self._inbox:
+                if self._gone.is_set():
+                    raise LinkError(f"{self.address}: connection lost", hint="out of range, or its battery is empty")
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _call(self, call: Awaitable[T], what: str) -> T:
+        late = f"{self.address}: {what} took longer than {CALL_S:g} s"
+        try:
+            async with deadline(self._clock, CALL_S, late, hint="wait for the reconnection"):
+                return await call
+        except BLE_ERRORS as error:
+            raise sorted_error(error, f"{self.address}: {what}") from error
