@@ -1,0 +1,193 @@
+"""Polar Measurement Data: control point, settings, acceleration and pulse-to-pulse frames, bytes to values and back.
+
+Facts from the polar-ble-sdk documentation and tests (vectors in tests/vectors/polar_pmd.json); no code of it.
+"""
+
+import struct
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.hrs.frame import Rejected
+from drivers.polar_pmd import delta
+
+SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
+CONTROL_POINT = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
+DATA = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
+
+ACC, PPI = 2, 3
+GET_SETTINGS, START, STOP = 1, 2, 3
+
+OK, ALREADY_IN_STATE, IN_CHARGER, DISK_FULL = 0, 6, 13, 14
+STATUS_TEXT = {
+    0: "ok",
+    1: "unknown operation",
+    2: "unknown measurement type",
+    3: "not supported",
+    4: "wrong length",
+    5: "wrong parameter",
+    6: "already in this state",
+    7: "resolution not supported",
+    8: "sample rate not supported",
+    9: "range not supported",
+    10: "MTU too small",
+    11: "number of channels not supported",
+    12: "invalid state",
+    13: "in the charger",
+    14: "memory full",
+}
+
+RATE_HZ, RESOLUTION_BITS, RANGE, RANGE_MILLI, CHANNEL_COUNT, FACTOR = range(6)
+_SETTING_FORMATS = ("<H", "<H", "<H", "<I", "<B", "<f")
+
+_REPLY, _STOPPED = 0xF0, 0x01
+_HEADER = struct.Struct("<BQB")  # type, time of the LAST sample in ns since 2000-01-01, frame type
+_COMPRESSED = 0x80
+_RAW_MG, _DELTA_FACTOR_G, _DELTA_MG = 0x01, 0x80, 0x81
+_PPI_SAMPLE = struct.Struct("<BHHB")
+_LIMIT_G = 40.0  # no band of the family measures more than 16 g: more is a misread block
+
+Settings = dict[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The control point's answer. params: settings TLV, empty unless status is OK."""
+
+    operation: int
+    measurement: int
+    status: int
+    more: bool = False
+    params: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The band stopped these measurements by itself."""
+
+    measurements: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acceleration:
+    """One frame. at_ns: of the last sample, device time, ns since 2000. data_g: float32, shape (n, 3), unit [g]."""
+
+    at_ns: int
+    data_g: NDArray[np.float32]
+    frame_type: int
+
+
+@dataclass(frozen=True, slots=True)
+class PulseInterval:
+    """contact: None where the device cannot tell; blocker: the band moved, the interval is worthless."""
+
+    bpm: int
+    interval_ms: int
+    error_ms: int
+    blocker: bool
+    contact: bool | None
+
+    @property
+    def usable(self) -> bool:
+        return not self.blocker and self.contact is not False
+
+
+@dataclass(frozen=True, slots=True)
+class PulseIntervals:
+    """One PPI frame."""
+
+    at_ns: int
+    samples: tuple[PulseInterval, ...] = field(default=())
+
+
+def decode_control(data: bytes) -> Reply | Stopped | Rejected:
+    """An indication of the control point. Never raises."""
+    if not data:
+        return Rejected("empty")
+    if data[0] == _STOPPED:
+        return Stopped(tuple(data[1:]))
+    if data[0] != _REPLY:
+        return Rejected("unknown_control_reply")
+    if len(data) < 4:
+        return Rejected("truncated")
+    return Reply(data[1], data[2], data[3], len(data) > 4 and bool(data[4]), data[5:])
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """The band's end."""
+    return bytes([_REPLY, reply.operation, reply.measurement, reply.status, reply.more]) + reply.params
+
+
+def decode_settings(data: bytes) -> Settings | Rejected:
+    """Settings TLV: type, count, values. Never raises."""
+    settings: Settings = {}
+    at = 0
+    while at < len(data):
+        if at + 2 > len(data) or data[at] >= len(_SETTING_FORMATS):
+            return Rejected("unknown_setting")
+        layout = _SETTING_FORMATS[data[at]]
+        size, count = struct.calcsize(layout), data[at + 1]
+        values = data[at + 2 : at + 2 + size * count]
+        if len(values) < size * count:
+            return Rejected("truncated")
+        settings[data[at]] = tuple(value for (value,) in struct.iter_unpack(layout, values))
+        at += 2 + size * count
+    return settings
+
+
+def encode_settings(settings: Settings) -> bytes:
+    """The TLV of settings; whole numbers except FACTOR."""
+    parts = []
+    for kind, values in settings.items():
+        layout = _SETTING_FORMATS[kind]
+        packed = b"".join(struct.pack(layout, value if kind == FACTOR else int(value)) for value in values)
+        parts.append(bytes([kind, len(values)]) + packed)
+    return b"".join(parts)
+
+
+def decode_data(data: bytes, factor: float = 1.0) -> Acceleration | PulseIntervals | Rejected:
+    """A data notification; `factor` is the start reply's. Never raises."""
+    if len(data) < _HEADER.size:
+        return Rejected("truncated")
+    measurement, at_ns, frame_type = _HEADER.unpack_from(data)
+    payload = data[_HEADER.size :]
+    if measurement & 0x3F == ACC:
+        return _acceleration(at_ns, frame_type, payload, factor)
+    if measurement & 0x3F == PPI and frame_type == 0:
+        return _pulse_intervals(at_ns, payload)
+    return Rejected("unknown_measurement")
+
+
+def encode_acceleration(at_ns: int, data_mg: NDArray[np.integer], *, compressed: bool = True) -> bytes:
+    """The band's end: one frame of int16 mG samples, shape (n >= 1, 3)."""
+    header = _HEADER.pack(ACC, at_ns, _DELTA_MG if compressed else _RAW_MG)
+    return header + (delta.pack(data_mg) if compressed else data_mg.astype("<i2").tobytes())
+
+
+def _acceleration(at_ns: int, frame_type: int, payload: bytes, factor: float) -> Acceleration | Rejected:
+    if frame_type == _RAW_MG:
+        if not payload or len(payload) % 6:
+            return Rejected("acc_length")
+        data_g: NDArray[np.floating] = np.frombuffer(payload, "<i2").reshape(-1, 3) / 1000.0
+    elif frame_type in (_DELTA_MG, _DELTA_FACTOR_G):
+        samples = delta.unpack(payload)
+        if samples is None:
+            return Rejected("acc_block")
+        data_g = samples * (factor / 1000.0 if frame_type == _DELTA_MG else factor)
+    else:
+        return Rejected("acc_frame_type")
+    if not np.all(np.abs(data_g) <= _LIMIT_G):
+        return Rejected("acc_implausible")
+    return Acceleration(at_ns, data_g.astype(np.float32), frame_type)
+
+
+def _pulse_intervals(at_ns: int, payload: bytes) -> PulseIntervals | Rejected:
+    if not payload or len(payload) % _PPI_SAMPLE.size:
+        return Rejected("ppi_length")
+    return PulseIntervals(at_ns, tuple(_pulse_interval(*fields) for fields in _PPI_SAMPLE.iter_unpack(payload)))
+
+
+def _pulse_interval(bpm: int, interval_ms: int, error_ms: int, flags: int) -> PulseInterval:
+    contact = bool(flags & 2) if flags & 4 else None
+    return PulseInterval(bpm, interval_ms, error_ms, bool(flags & 1), contact)

@@ -1,0 +1,157 @@
+"""The band's end of the wire, on bumble: raw acceleration with the real compression, pulse, battery, faults on demand.
+
+Fed by callables that are asked as time goes by, connected or not, so that a story or a recording never stands still.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from bumble.att import Attribute
+from bumble.core import UUID
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+from numpy.typing import NDArray
+
+from drivers.ble_virtual_ward import Peripheral, RadioSpace
+from drivers.hrs.frame import HeartRate
+from drivers.hrs.peer import HEART_RATE_SERVICE, HeartRateServices
+from drivers.polar_pmd import frame
+from gateway.core.clock import Clock
+
+RATE_HZ = 52
+FRAME_SAMPLES = 36  # about what a Verity sends; 36 samples of 16-bit differences fit an MTU of 232
+RANGE_MG = 8000
+FIRST_NS = 599_616_000 * 10**9  # 2019-01-01: a Verity's time until somebody sets it, in ns since 2000
+
+_OFFERED: frame.Settings = {
+    frame.RATE_HZ: (RATE_HZ,),
+    frame.RESOLUTION_BITS: (16,),
+    frame.RANGE: (8,),
+    frame.CHANNEL_COUNT: (3,),
+}
+
+AccelerationSource = Callable[[int], NDArray[np.floating]]
+
+
+@dataclass(slots=True)
+class Faults:
+    """What a test or a story switches on; the counters count down as they are used."""
+
+    in_charger: bool = False
+    disk_full: bool = False
+    mute: bool = False  # connected, but sends no acceleration
+    lose_frames: int = 0  # the next frames are taken but never sent
+    stale_frames: int = 0  # the next frames carry the timestamp of the one before
+    clock_offset_ns: int = 0  # as if somebody had set the band's clock
+
+
+class PolarBand:
+    """A band. acceleration(n): the next n samples in g, shape (n, 3). heart_rate: asked once a second."""
+
+    def __init__(
+        self,
+        space: RadioSpace,
+        clock: Clock,
+        address: str,
+        acceleration: AccelerationSource,
+        heart_rate: Callable[[], HeartRate],
+        battery: Callable[[], int] = lambda: 87,
+        *,
+        name: str = "Polar Sense 8C4CAD2D",
+        drift_ppm: float = 0.0,
+        compressed: bool = True,
+    ) -> None:
+        self.faults = Faults()
+        self.streaming = False  # goes on through a disconnection, as on an H10
+        self.frames_sent = 0
+        self.peripheral: Any = None
+        self._space = space
+        self._clock = clock
+        self._address = address
+        self._name = name
+        self._acceleration = acceleration
+        self._period_s = 1 / (RATE_HZ * (1 + drift_ppm * 1e-6))
+        self._compressed = compressed
+        self._heart = HeartRateServices(heart_rate, battery)
+        self._replies: asyncio.Queue[bytes] = asyncio.Queue(maxsize=8)  # full: a client that never reads waits
+        self._last_ns = FIRST_NS
+        properties = Characteristic.Properties
+        self._control = Characteristic(
+            UUID(frame.CONTROL_POINT),
+            properties.READ | properties.WRITE | properties.INDICATE,
+            Attribute.READABLE | Attribute.WRITEABLE,
+            CharacteristicValue(read=lambda _connection: bytes([0x0F, 0x0C, 0x00]), write=self._on_control),
+        )
+        self._data = Characteristic(UUID(frame.DATA), properties.NOTIFY, Attribute.READABLE, b"")
+
+    async def start(self) -> None:
+        """Switch on: advertise."""
+        services = [*self._heart.services, Service(UUID(frame.SERVICE), [self._control, self._data])]
+        self.peripheral = await self._space.add_peripheral(self._address, self._name, services, [HEART_RATE_SERVICE])
+
+    async def run(self) -> None:
+        """Live until cancelled; `start` comes first."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._heart.run(self.peripheral, self._clock))
+            tasks.create_task(self._sample(self.peripheral))
+            tasks.create_task(self._answer())
+
+    def disappear(self) -> None:
+        """Go out of range."""
+        self.peripheral.disappear()
+
+    def reappear(self) -> None:
+        """Come back into range."""
+        self.peripheral.reappear()
+
+    async def _sample(self, peripheral: Peripheral) -> None:
+        start, taken = self._clock.now(), 0
+        while True:
+            taken += FRAME_SAMPLES
+            await self._clock.sleep(taken * self._period_s - self._clock.now().since_s(start))
+            data_mg = np.clip(np.round(self._acceleration(FRAME_SAMPLES) * 1000), -RANGE_MG, RANGE_MG).astype(np.int16)
+            at_ns = FIRST_NS + round(taken * self._period_s * 1e9) + self.faults.clock_offset_ns
+            if self.streaming and not self.faults.mute and peripheral.connected:
+                await self._send(peripheral, at_ns, data_mg)
+
+    async def _send(self, peripheral: Peripheral, at_ns: int, data_mg: NDArray[np.int16]) -> None:
+        if self.faults.lose_frames:
+            self.faults.lose_frames -= 1
+            return
+        if self.faults.stale_frames:
+            self.faults.stale_frames -= 1
+            at_ns = self._last_ns
+        self._last_ns = at_ns
+        await peripheral.notify(self._data, frame.encode_acceleration(at_ns, data_mg, compressed=self._compressed))
+        self.frames_sent += 1
+
+    def _on_control(self, _connection: Any, value: bytes) -> None:
+        operation, measurement = (*value, 0, 0)[:2]
+        status = self._status(operation, measurement)
+        params = b""
+        if status == frame.OK and operation == frame.GET_SETTINGS:
+            params = frame.encode_settings(_OFFERED)
+        if status == frame.OK and operation == frame.START:
+            params = frame.encode_settings({frame.FACTOR: (1.0,)})
+        self._replies.put_nowait(frame.encode_reply(frame.Reply(operation, measurement, status, params=params)))
+
+    def _status(self, operation: int, measurement: int) -> int:
+        if measurement != frame.ACC:
+            return 3
+        if operation == frame.START:
+            if self.faults.in_charger:
+                return frame.IN_CHARGER
+            if self.faults.disk_full:
+                return frame.DISK_FULL
+            if self.streaming:
+                return frame.ALREADY_IN_STATE
+            self.streaming = True
+        elif operation == frame.STOP:
+            self.streaming = False
+        return frame.OK if operation in (frame.GET_SETTINGS, frame.START, frame.STOP) else 1
+
+    async def _answer(self) -> None:
+        while True:
+            await self.peripheral.device.indicate_subscribers(self._control, await self._replies.get())
