@@ -1,0 +1,115 @@
+"""The few things that page, command line and platforms may ask of the house, and how it answers.
+
+A command is checked here, carried out by whom `daemon.py` put behind the Protocols, and committed before it is
+answered. A refusal is an answer with a reason, never an exception: the asker shows it and goes on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.core.model import Alarm
+
+NAME_LENGTH = 64  # characters; a roster's pseudonym, a platform's user or a name typed on the page
+NOTE_LENGTH = 500
+OUTCOMES = ("helped", "nothing_needed", "medical", "false_alarm", "repaired", "test")
+
+
+class Reason(StrEnum):
+    """Why a command was refused; the texts are under "refused." in the catalogues."""
+
+    ALARM_UNKNOWN = "alarm_unknown"
+    REVISION_STALE = "revision_stale"
+    NAME_MISSING = "name_missing"
+    NAME_LONG = "name_long"
+    NOTE_LONG = "note_long"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    ALREADY_CLOSED = "already_closed"
+    ALREADY_ACKNOWLEDGED = "already_acknowledged"
+    UPSTREAM_UNKNOWN = "upstream_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Carried out and committed; the alarm as it is now."""
+
+    alarm: Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not carried out. values fill the placeholders of the reason's text; alarm is its present state, if known."""
+
+    reason: Reason
+    values: Mapping[str, str | int] = field(default_factory=dict)
+    alarm: Alarm | None = None
+
+
+Answer = Done | Refused
+
+
+class AlarmDesk(Protocol):
+    """Who changes alarms: engine, pipeline and store together. The coroutines return when the change is committed."""
+
+    async def find(self, alarm_id: str) -> Alarm | None:
+        """The newest state, open or closed."""
+
+    async def acknowledge(self, alarm_id: str, by: str, note: str, via: str) -> Alarm: ...
+    async def received(self, alarm_id: str, upstream: str) -> Alarm: ...
+    async def close(self, alarm_id: str, outcome: str, by: str, via: str) -> Alarm: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What may be asked. upstreams: names of the configured platforms."""
+
+    desk: AlarmDesk
+    upstreams: frozenset[str] = frozenset()
+
+    async def acknowledge(self, alarm_id: str, by: str, note: str, via: str, rev: int | None = None) -> Answer:
+        """A named person has seen the alarm. rev: the revision they saw; refused when there is a newer one."""
+        alarm = await self.desk.find(alarm_id)
+        if refusal := _check_person(by, note) or _check_alarm(alarm_id, alarm, rev):
+            return refusal
+        if alarm is not None and alarm.acknowledgement is not None:
+            return Refused(Reason.ALREADY_ACKNOWLEDGED, {"by": alarm.acknowledgement.by}, alarm)
+        return Done(await self.desk.acknowledge(alarm_id, by.strip(), note.strip(), via))
+
+    async def close(self, alarm_id: str, outcome: str, by: str, via: str, rev: int | None = None) -> Answer:
+        """Help has come to an end, with one of OUTCOMES; an alarm without an outcome stays open."""
+        alarm = await self.desk.find(alarm_id)
+        if refusal := _check_person(by, "") or _check_alarm(alarm_id, alarm, rev):
+            return refusal
+        if outcome not in OUTCOMES:
+            return Refused(Reason.OUTCOME_UNKNOWN, {}, alarm)
+        return Done(await self.desk.close(alarm_id, outcome, by.strip(), via))
+
+    async def received(self, alarm_id: str, rev: int, upstream: str) -> Answer:
+        """A platform says it has the alarm. An older rev is welcome: it proves that the platform knows of it at all."""
+        if upstream not in self.upstreams:
+            return Refused(Reason.UPSTREAM_UNKNOWN, {"upstream": upstream})
+        alarm = await self.desk.find(alarm_id)
+        if alarm is None or rev > alarm.rev:
+            return Refused(Reason.ALARM_UNKNOWN, {"alarm": alarm_id}, alarm)
+        return Done(await self.desk.received(alarm_id, upstream))
+
+
+def _check_person(by: str, note: str) -> Refused | None:
+    if not by.strip():
+        return Refused(Reason.NAME_MISSING)
+    if len(by.strip()) > NAME_LENGTH:
+        return Refused(Reason.NAME_LONG, {"limit": NAME_LENGTH})
+    if len(note.strip()) > NOTE_LENGTH:
+        return Refused(Reason.NOTE_LONG, {"limit": NOTE_LENGTH})
+    return None
+
+
+def _check_alarm(alarm_id: str, alarm: Alarm | None, rev: int | None) -> Refused | None:
+    if alarm is None:
+        return Refused(Reason.ALARM_UNKNOWN, {"alarm": alarm_id})
+    if alarm.closed is not None:
+        return Refused(Reason.ALREADY_CLOSED, {}, alarm)
+    if rev is not None and rev != alarm.rev:
+        return Refused(Reason.REVISION_STALE, {"rev": alarm.rev}, alarm)
+    return None

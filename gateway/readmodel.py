@@ -1,0 +1,396 @@
+"""The only thing that command line, page, provisioning and upstream may read: live state by id, history by query.
+
+Fed by plain calls of the pipeline (`saw_...`), which return at once; everything kept here is bounded by the number of
+beds, devices and parts, or by the constants below.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from drivers.base import Device
+from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
+from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
+from gateway.process import Usage
+from gateway.views import (
+    AlarmState,
+    BedState,
+    DeviceState,
+    Health,
+    Inventory,
+    Part,
+    StreamState,
+    UplinkState,
+    Value,
+    Ward,
+    alarm_state_of,
+    happening_of,
+    value_of,
+)
+
+CLOSED_KEPT = 200  # newest closed alarms held in memory; older ones are asked of the store
+REASONS_KEPT = 20  # different reasons of rejection by device; more are summed under "other"
+SHOWN_RAW_BYTES = 64
+RANK = {"high": 0, "medium": 1, "low": 2}
+
+
+class Bed(Protocol):
+    """A bed as the registry has it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def room(self) -> str: ...
+    @property
+    def profile(self) -> str: ...
+
+
+class History(Protocol):
+    """What is asked of the store."""
+
+    async def alarms(self, limit: int, bed: str | None) -> Sequence[Alarm]:
+        """Newest state of each alarm, open or closed, newest first."""
+
+    async def minutes(
+        self, bed: str, quantity: str, from_: Stamp | None, to: Stamp | None, limit: int
+    ) -> Sequence[Minute]: ...
+    async def gaps(self, limit: int) -> Sequence[Gap]: ...
+    async def counts(self) -> Mapping[str, int]: ...
+    async def manifest(self, upstream: str) -> Mapping[str, Mapping[str, int]]:
+        """By stream: lo, hi, acked_hi, pruned_lo, and waiting where the store counts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this box is."""
+
+    gateway: str
+    site: str
+    version: str
+    mode: Mode
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of one device since start."""
+
+    state: str = "never"
+    reason: str = ""
+    last: Stamp | None = None
+    rssi_dbm: int | None = None
+    rejected: dict[str, int] = field(default_factory=dict)
+    raw: bytes = b""
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _State:
+    state: str
+    reason: str
+    since: Stamp
+
+
+class ReadModel:
+    """One for the house. when: UTC in ns of a stamp of any boot, None where no anchor times it."""
+
+    def __init__(
+        self, clock: Clock, identity: Identity, history: History, *, when: Callable[[Stamp], int | None] | None = None
+    ) -> None:
+        self.identity = identity
+        self.history = history
+        self.revision = 0
+        self._clock = clock
+        self._when = when or self._by_own_anchor
+        self._started = clock.now()
+        self._usage = Usage(clock)
+        self._beds: dict[str, Bed] = {}
+        self._devices: dict[str, Device] = {}
+        self._inventory_rev = 0
+        self._seen: dict[str, _Seen] = {}
+        self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
+        self._last_event: dict[str, Event] = {}
+        self._open: dict[str, Alarm] = {}
+        self._closed: deque[Alarm] = deque(maxlen=CLOSED_KEPT)  # the oldest goes; the store has them all
+        self._parts: dict[str, _State] = {}
+        self._uplinks: dict[str, _State] = {}
+        self._gauges: dict[str, Callable[[], float]] = {}
+        self._waiting: set[asyncio.Future[None]] = set()  # one for each open stream of a page, which the page limits
+
+    # -- fed by the daemon and the pipeline ---------------------------------------------------------------------------
+
+    def set_inventory(self, beds: Sequence[Bed], devices: Sequence[Device], rev: int) -> None:
+        """The registry as it is now; what is known of devices that stay is kept."""
+        self._beds = {bed.id: bed for bed in beds}
+        self._devices = {device.id: device for device in devices}
+        self._seen = {name: self._seen.get(name, _Seen()) for name in self._devices}
+        self._inventory_rev = rev
+        self._changed()
+
+    def set_uplinks(self, names: Sequence[str]) -> None:
+        """The platforms of the configuration, none of them connected yet."""
+        self._uplinks = {name: _State("connecting", "", self._clock.now()) for name in names}
+        self._changed()
+
+    def watch_gauge(self, name: str, read: Callable[[], float]) -> None:
+        """Show a number that its owner holds: depth of a queue, free disk space."""
+        self._gauges[name] = read
+
+    def saw_measurement(self, measurement: Measurement) -> None:
+        """A value older than the one known (the worker replays what it missed) does not become the newest."""
+        known = self._values.setdefault((measurement.bed, measurement.quantity), {})
+        if measurement.device not in known or known[measurement.device].at <= measurement.at:
+            known[measurement.device] = measurement
+        self._heard(measurement.device, measurement.at)
+        self._changed()
+
+    def saw_event(self, event: Event) -> None:
+        if event.bed is not None:
+            self._last_event[event.bed] = event
+        if event.device is not None:
+            self._device_event(event)
+        if event.kind in ("uplink_lost", "uplink_back"):
+            state = "up" if event.kind == "uplink_back" else "lost"
+            self.saw_uplink(str(event.detail.get("upstream", "")), state, str(event.detail.get("reason", "")))
+        self._changed()
+
+    def saw_alarm(self, alarm: Alarm) -> None:
+        """A transition, or an open alarm found again at start."""
+        if alarm.condition is Condition.PENDING:
+            return
+        if alarm.open:
+            self._open[alarm.id] = alarm
+        else:
+            self._open.pop(alarm.id, None)
+            for known in [old for old in self._closed if old.id == alarm.id]:
+                self._closed.remove(known)
+            self._closed.append(alarm)
+        self._changed()
+
+    def saw_sign_of_life(self, device: str, at: Stamp, rssi_dbm: int | None) -> None:
+        self._heard(device, at)
+        if rssi_dbm is not None and device in self._seen:
+            self._seen[device].rssi_dbm = rssi_dbm
+
+    def saw_rejection(self, device: str, reason: str, raw: bytes, count: int) -> None:
+        seen = self._seen.setdefault(device, _Seen())
+        key = reason if reason in seen.rejected or len(seen.rejected) < REASONS_KEPT else "other"
+        seen.rejected[key] = seen.rejected.get(key, 0) + count
+        seen.raw = raw[:SHOWN_RAW_BYTES]
+        self._changed()
+
+    def saw_loss(self, device: str, channel: str, lost: int) -> None:
+        seen = self._seen.setdefault(device, _Seen())
+        seen.lost[channel] = seen.lost.get(channel, 0) + lost
+        self._changed()
+
+    def saw_state(self, part: str, state: str, detail: str = "") -> None:
+        """State of a part of the box: "worker" is "starting", "ready", "degraded" or "dead"."""
+        self._keep(self._parts, part, state, detail)
+
+    def saw_uplink(self, name: str, state: str, reason: str = "") -> None:
+        """State of one platform's link: "connecting", "up" or "lost"."""
+        if name in self._uplinks:
+            self._keep(self._uplinks, name, state, reason)
+
+    # -- read by everyone ---------------------------------------------------------------------------------------------
+
+    async def wait(self, after: int) -> int:
+        """The revision, as soon as it is above `after`."""
+        while self.revision <= after:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(future)
+            try:
+                await future
+            finally:
+                self._waiting.discard(future)
+        return self.revision
+
+    def ward(self) -> Ward:
+        alarms = self.open_alarms()
+        return Ward(
+            site=self.identity.site,
+            gateway=self.identity.gateway,
+            mode=self.identity.mode.value,
+            utc_ms=self._utc_ms(self._clock.now()),
+            revision=self.revision,
+            beds=tuple(self._bed(bed, alarms) for bed in self._beds.values()),
+            box_alarms=tuple(alarm for alarm in alarms if alarm.bed not in self._beds),
+            open_alarms=len(alarms),
+        )
+
+    def bed(self, bed: str) -> BedState | None:
+        """None for a bed that is not registered."""
+        return self._bed(self._beds[bed], self.open_alarms()) if bed in self._beds else None
+
+    def open_alarms(self) -> tuple[AlarmState, ...]:
+        """Unanswered before answered, by priority, newest first."""
+        alarms = [self._alarm(alarm) for alarm in self._open.values()]
+        alarms.sort(key=lambda alarm: alarm.raised_utc_ms or 0, reverse=True)
+        alarms.sort(key=lambda alarm: (alarm.acknowledged_by is not None, RANK[alarm.priority]))
+        return tuple(alarms)
+
+    def find_alarm(self, alarm_id: str) -> Alarm | None:
+        """The newest state as far as it is in memory."""
+        known = self._open.get(alarm_id)
+        return known or next((alarm for alarm in self._closed if alarm.id == alarm_id), None)
+
+    def alarm(self, alarm_id: str) -> AlarmState | None:
+        """None for an alarm that is unknown or older than what is kept in memory."""
+        alarm = self.find_alarm(alarm_id)
+        return self._alarm(alarm) if alarm else None
+
+    async def alarms(self, limit: int = 50, bed: str | None = None) -> tuple[AlarmState, ...]:
+        """Open ones first, then the newest of the rest as stored."""
+        shown = [alarm for alarm in self.open_alarms() if bed in (None, alarm.bed)]
+        known = {alarm.id for alarm in shown}
+        older = [self.find_alarm(alarm.id) or alarm for alarm in await self.history.alarms(limit, bed)]
+        shown += [self._alarm(alarm) for alarm in older if alarm.id not in known]
+        return tuple(shown[:limit])
+
+    def devices(self) -> tuple[DeviceState, ...]:
+        return tuple(self._device(device) for device in self._devices.values())
+
+    def inventory(self) -> Inventory:
+        return Inventory(
+            self._inventory_rev, self.identity.site, self.identity.gateway, tuple(self._beds), self.devices()
+        )
+
+    def health(self) -> Health:
+        now, anchor = self._clock.now(), self._clock.anchor()
+        synced = anchor.uncertainty_ns < UNKNOWN_UNCERTAINTY_NS
+        return Health(
+            gateway=self.identity.gateway,
+            site=self.identity.site,
+            version=self.identity.version,
+            mode=self.identity.mode.value,
+            boot_id=now.boot_id,
+            uptime_s=now.since_s(self._started),
+            utc_ms=anchor.utc_ns_of(now) // 1_000_000,
+            clock_source=anchor.source,
+            clock_uncertainty_s=anchor.uncertainty_ns / 1e9 if synced else None,
+            clock_speed=self._clock.speed,
+            rss_bytes=self._usage.rss_bytes(),
+            cpu_percent=self._usage.cpu_percent(),
+            parts=tuple(
+                Part(name, part.state, part.reason, now.since_s(part.since)) for name, part in self._parts.items()
+            ),
+            gauges={name: read() for name, read in self._gauges.items()},
+        )
+
+    async def uplinks(self) -> tuple[UplinkState, ...]:
+        now = self._clock.now()
+        return tuple([
+            UplinkState(
+                name,
+                link.state,
+                link.reason,
+                now.since_s(link.since),
+                {stream: _stream(marks) for stream, marks in (await self.history.manifest(name)).items()},
+            )
+            for name, link in list(self._uplinks.items())
+        ])
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self.revision += 1
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _keep(self, states: dict[str, _State], name: str, state: str, reason: str) -> None:
+        known = states.get(name)
+        if known is None or (known.state, known.reason) != (state, reason):
+            since = known.since if known and known.state == state else self._clock.now()
+            states[name] = _State(state, reason, since)
+            self._changed()
+
+    def _heard(self, device: str, at: Stamp) -> None:
+        seen = self._seen.get(device)
+        if seen is None:
+            return
+        if seen.last is None or at > seen.last:
+            seen.last = at
+        if seen.state in ("never", "lost"):
+            seen.state, seen.reason = "up", ""
+            self._changed()
+
+    def _device_event(self, event: Event) -> None:
+        seen = self._seen.get(event.device or "")
+        if seen is None:
+            return
+        reason = str(event.detail.get("reason", ""))
+        if event.kind == "link_up":
+            seen.state, seen.reason, seen.last = "up", "", event.at
+        elif event.kind == "link_lost":
+            seen.state, seen.reason = "lost", reason
+        elif event.kind == "device_fault":
+            seen.state, seen.reason = "fault", reason
+        else:
+            self._heard(event.device or "", event.at)
+
+    def _bed(self, bed: Bed, alarms: Sequence[AlarmState]) -> BedState:
+        quantities = sorted(quantity for owner, quantity in self._values if owner == bed.id)
+        values = {quantity: self._value(bed.id, quantity) for quantity in quantities}
+        occupied = values.get("bed_occupied")
+        last = self._last_event.get(bed.id)
+        return BedState(
+            id=bed.id,
+            room=bed.room,
+            profile=bed.profile,
+            occupied=None if occupied is None or occupied.stale else occupied.value >= 0.5,
+            heart=values.get("heart_rate"),
+            respiration=values.get("respiration_rate"),
+            values=tuple(value for value in values.values() if value),
+            last_event=happening_of(last, self._clock.now(), self._utc_ms) if last else None,
+            alarms=tuple(alarm for alarm in alarms if alarm.bed == bed.id),
+            devices=tuple(self._device(device) for device in self._devices.values() if device.bed == bed.id),
+        )
+
+    def _value(self, bed: str | None, quantity: str) -> Value | None:
+        """Of several devices the fresh one of best quality; a contact of the bed itself before what is derived."""
+        shown = [value_of(known, self._clock.now()) for known in self._values.get((bed, quantity), {}).values()]
+        if not shown:
+            return None
+        contact = quantity == "bed_occupied"
+        return min(
+            shown, key=lambda value: (value.stale, contact and value.origin != "device", -value.quality, value.age_s)
+        )
+
+    def _device(self, device: Device) -> DeviceState:
+        seen = self._seen.get(device.id, _Seen())
+        battery = self._values.get((device.bed, "battery"), {}).get(device.id)
+        return DeviceState(
+            id=device.id,
+            family=device.family,
+            model=device.model,
+            link=device.link,
+            bed=device.bed,
+            state=seen.state,
+            reason=seen.reason,
+            last_seen_s=max(0.0, self._clock.now().since_s(seen.last)) if seen.last else None,
+            rssi_dbm=seen.rssi_dbm,
+            battery_percent=battery.value if battery else None,
+            rejected=dict(seen.rejected),
+            last_rejected=seen.raw.hex(" "),
+            lost_samples=dict(seen.lost),
+        )
+
+    def _alarm(self, alarm: Alarm) -> AlarmState:
+        room = self._beds[alarm.bed].room if alarm.bed in self._beds else None
+        return alarm_state_of(alarm, room, self._clock.now(), self._utc_ms)
+
+    def _by_own_anchor(self, at: Stamp) -> int | None:
+        anchor = self._clock.anchor()
+        return anchor.utc_ns_of(at) if at.boot_id == anchor.boot_id else None
+
+    def _utc_ms(self, at: Stamp) -> int | None:
+        utc_ns = self._when(at)
+        return None if utc_ns is None else utc_ns // 1_000_000
+
+
+def _stream(marks: Mapping[str, int]) -> StreamState:
+    waiting = marks.get("waiting", max(0, marks["hi"] - marks["acked_hi"]))
+    return StreamState(marks["lo"], marks["hi"], marks["acked_hi"], marks["pruned_lo"], waiting)
