@@ -18,6 +18,7 @@ from gateway.dsp.vital import Vital
 
 HOP_S = 1.0
 MAX_FILL_S = 2.0
+FULL_SCALE = 0.9999  # of the waveform, whose unit is its own range: what reaches the stop is clipped, not measured
 PULSE_BAND_HZ = (0.7, 10.0)
 WAVE, LOAD = "bed.wave", "bed.load"
 CHANNELS = (WAVE, LOAD)
@@ -43,7 +44,7 @@ class BedChain:
         """memory: what an earlier chain of this bed had learnt (see `memory`). degraded: leave out what plain Python
         is too slow for: the pulse, and respiration at every hop."""
         self._device, self._bed, self._degraded = device, bed, degraded
-        self._full_scale = _number(settings, "wave_full_scale", math.inf)
+        self._full_scale = _number(settings, "wave_full_scale", FULL_SCALE)
         self._join = Join()
         self._hoppers: dict[str, Hopper] = {}
         self._movement = Movement(resting=memory.get("resting"), empty=memory.get("empty"))

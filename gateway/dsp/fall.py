@@ -1,4 +1,4 @@
-"""Fall suspected: an impact at the wrist or waist, then a body that lies differently or still.
+"""Fall suspected: an impact at the wrist or waist, then a body that lies differently and mostly still.
 
 An impact opens a candidate; eight seconds after the last impact it is judged: who moves on as before gets no alarm.
 Thresholds follow position and range; a band of +-2 g cannot tell a fall from a clap and says so. Gap policy: missing
@@ -17,14 +17,13 @@ from gateway.dsp.kernels import Floats
 ORIGIN = "fall/1"
 CONFIRMATION_S = 8.0  # from the last impact to the suspicion
 SETTLE_S = 1.5
-GRAVITY_TAU_S = 2.0
+GRAVITY_TAU_S = 4.0  # slow, so that the fall itself has not yet turned what "before" means
 MIN_RANGE_G = 4.0  # falls at the wrist peak above 3 g: 77 % of those behind a +-2 g sensor hit its stop
 MIN_RATE_HZ = 20.0  # slower sampling misses the impact
 IMPACT_G = {"wrist": 3.0, "waist": 1.9}
-STILL_G = {"wrist": 0.12, "waist": 0.08}
-MIN_STILL = 0.6
-MIN_POSTURE_DEG = 35.0
-VERY_STILL = 0.95
+STILL_G = {"wrist": 0.12, "waist": 0.10}
+POSTURE_DEG = {"wrist": 40.0, "waist": 45.0}
+MIN_STILL = 0.5  # who lies hurt still moves an arm
 UNSEEN_CONFIDENCE = 0.2
 
 
@@ -49,6 +48,7 @@ class Fall:
         """position: "wrist" or "waist". range_g: the sensor's full scale, +- g."""
         self._rate_hz, self._range_g = rate_hz, range_g
         self._impact_g = IMPACT_G.get(position, IMPACT_G["wrist"])
+        self._posture_deg = POSTURE_DEG.get(position, POSTURE_DEG["wrist"])
         still_g = STILL_G.get(position, STILL_G["wrist"])
         self._params: Floats = np.array([self._impact_g, SETTLE_S, CONFIRMATION_S, still_g, GRAVITY_TAU_S])
         self._state: Floats = np.zeros(kernels.FALL_STATE)
@@ -78,8 +78,7 @@ class Fall:
         clipped = peak_g >= 0.98 * self._range_g
         if still < 0.0:
             return Suspicion(int(index), peak_g, 0.0, 0.0, real, clipped, UNSEEN_CONFIDENCE)
-        lies_differently = posture_deg >= MIN_POSTURE_DEG and still >= MIN_STILL
-        if not lies_differently and still < VERY_STILL:
+        if posture_deg < self._posture_deg or still < MIN_STILL:
             return None
         harder = min(1.0, (peak_g - self._impact_g) / self._impact_g)
         certain = 0.4 + 0.2 * harder + 0.2 * min(1.0, posture_deg / 90.0) + 0.2 * still
