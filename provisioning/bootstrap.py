@@ -79,45 +79,38 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-class Step:
-    """One line that names what is being done, shows that it lives, and ends with the seconds it took."""
+def step(title: str, command: list[str]) -> str:
+    """Run a command without input, as one line that says what, shows that it lives and ends with the seconds it took.
 
-    def __init__(self, title: str) -> None:
-        self.started_s = time.perf_counter()
-        print(f"  {title} ", end="", file=sys.stderr, flush=True)
-
-    def run(self, command: list[str]) -> str:
-        """Run a command without input. "" when it succeeded, else the last lines of what it said."""
-        with tempfile.TemporaryFile("w+", errors="replace") as log:
+    "" when it succeeded; else the last lines of what it said, which the person has then seen.
+    """
+    started_s = time.perf_counter()
+    print(f"  {title} ", end="", file=sys.stderr, flush=True)
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        try:
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        except OSError as error:
+            say(f"failed: {command[0]}: {error.strerror}")
+            return str(error)
+        while process.poll() is None:
             try:
-                process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            except OSError as error:
-                return f"{command[0]}: {error.strerror}"
-            while process.poll() is None:
-                try:
-                    process.wait(DOT_S)
-                except subprocess.TimeoutExpired:
-                    print(".", end="", file=sys.stderr, flush=True)
-            if process.returncode == 0:
-                return ""
-            log.seek(0)
-            lines = [line.rstrip() for line in log if line.strip()]
-        return "\n".join([*lines[-SHOWN_LINES:], f"(exit status {process.returncode})"])
-
-    def end(self, failed: str = "") -> None:
-        """Close the line; a failure's own words follow it, indented."""
-        took = f"{time.perf_counter() - self.started_s:.1f} s"
-        say(f"failed after {took}" if failed else took)
-        for line in failed.splitlines():
-            say(f"    | {line}")
+                process.wait(DOT_S)
+            except subprocess.TimeoutExpired:
+                print(".", end="", file=sys.stderr, flush=True)
+        log.seek(0)
+        lines = [line.rstrip() for line in log if line.strip()][-SHOWN_LINES:]
+    took = f"{time.perf_counter() - started_s:.1f} s"
+    if process.returncode == 0:
+        say(took)
+        return ""
+    failed = [f"failed after {took} with exit status {process.returncode}", *lines]
+    say("\n    | ".join(failed))
+    return "\n".join(failed)
 
 
-def do(title: str, command: list[str], hint: str) -> None:
+def must(title: str, command: list[str], hint: str) -> None:
     """A step without which there is no set-up: SetupError with the hint when it fails."""
-    step = Step(title)
-    failed = step.run(command)
-    step.end(failed)
-    if failed:
+    if step(title, command):
         raise SetupError(f"{title} failed", hint)
 
 
@@ -159,21 +152,20 @@ def root_prefix() -> list[str] | None:
 
 
 def install_debian(packages: list[str], prefix: list[str]) -> None:
-    """Ask apt for the packages, with a fresh list if the one there does not do. A failure is shown, not raised.
+    """Ask apt for the packages; a failure is shown, not raised.
 
     mosquitto's package starts its own service: it listens on the loopback interface only and carebed does not use it.
     """
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120"]
-    install = [*apt, "install", "--no-install-recommends", *packages]
-    step = Step(f"Debian packages: {' '.join(packages)}")
-    failed = step.run(install)
-    if failed:
-        failed = step.run([*apt, "update"]) or step.run(install)
-    step.end(failed)
+    step("Debian package lists", [*apt, "update"])
+    step(f"Debian packages: {' '.join(packages)}", [*apt, "install", "--no-install-recommends", *packages])
 
 
 def provide_debian(tests: bool) -> None:
-    """Install what is missing where that is allowed, and say what stays switched off."""
+    """Install what is missing where that is allowed, and say what stays switched off.
+
+    SetupError with the one command to type when there is still no ensurepip.
+    """
     if not shutil.which("dpkg-query"):
         say("  off: what comes from Debian packages, for this is no Debian: put mosquitto on the PATH for the demo")
     groups, missing = debian_groups(tests), absent_for(tests)
@@ -182,6 +174,9 @@ def provide_debian(tests: bool) -> None:
         install_debian(missing, prefix)
         missing = absent(missing)
         invalidate_caches()  # ensurepip may have arrived
+    if not find_spec("ensurepip"):
+        command = f"sudo apt install {' '.join(missing or [venv_package()])}"
+        raise SetupError("Python cannot make .venv, for ensurepip is missing", f"Type: {command}; then run this again.")
     for group, off in groups.items():
         lacking = [name for name in group.split() if name in missing]
         if lacking:
@@ -254,13 +249,10 @@ def venv_is_ours() -> bool:
 
 
 def make_venv() -> None:
-    """An empty .venv with pip in it; SetupError with the one command to type where ensurepip is missing."""
-    if venv_is_ours():
-        return
-    if not find_spec("ensurepip"):
-        raise SetupError("Python cannot make .venv: ensurepip is missing", f"Type: sudo apt install {venv_package()}")
-    command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
-    do(f"virtual environment for Python {VERSION}", command, f"Make {ROOT} writable, or remove .venv.")
+    """A .venv with pip in it, empty unless it was made here before."""
+    if not venv_is_ours():
+        command = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+        must(f"virtual environment for Python {VERSION}", command, f"Make {ROOT} writable, or remove .venv.")
 
 
 def pip_install(title: str, entries: dict[str, str], options: list[str]) -> str:
@@ -268,10 +260,7 @@ def pip_install(title: str, entries: dict[str, str], options: list[str]) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="carebed-", suffix=".txt") as chosen:
         chosen.write("".join(entries.values()))
         chosen.flush()
-        step = Step(title)
-        failed = step.run([*PIP, "--no-deps", "--require-hashes", *options, "-r", chosen.name])
-        step.end(failed)
-    return failed
+        return step(title, [*PIP, "--no-deps", "--require-hashes", *options, "-r", chosen.name])
 
 
 def install_packages(lock: str, pyproject: str, tests: bool) -> None:
@@ -280,7 +269,7 @@ def install_packages(lock: str, pyproject: str, tests: bool) -> None:
     if pip_install("Python packages from requirements.lock", entries, ["--only-binary=:all:"]):
         raise SetupError("pip could not install the locked packages", "Read its lines above; is the network there?")
     command = [*PIP, "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT)]
-    do("carebed itself", command, "Read pip's lines above.")
+    must("carebed itself", command, "Read pip's lines above.")
 
 
 def install_systemd(lock: str, pyproject: str) -> None:
@@ -299,11 +288,8 @@ def install_systemd(lock: str, pyproject: str) -> None:
 
 def warm() -> None:
     """Compile the signal kernels now, so that the first bed does not wait for it."""
-    step = Step("signal kernels")
-    failed = step.run([str(VENV / "bin" / "carebed"), "warm"])
-    step.end(failed)
-    if failed:
-        say("  off: nothing, but the kernels are compiled when the worker first needs them, which takes it longer")
+    if step("signal kernels", [str(VENV / "bin" / "carebed"), "warm"]):
+        say("  later: the kernels are compiled when the worker first needs them, which takes it longer")
 
 
 def fingerprint(tests: bool) -> dict[str, object]:
@@ -341,15 +327,19 @@ def set_up(tests: bool, again: bool) -> None:
     say(f"carebed is set up, in {time.perf_counter() - started_s:.0f} s.")
 
 
-def run_checks(pytest_options: list[str]) -> int:
-    """Run every check to its end, then say in one line which failed. 0 only when none did."""
+def checks(pytest_options: list[str]) -> dict[str, list[str]]:
+    """What `test` runs, in this order."""
     module = [str(PYTHON), "-m"]
-    checks = {
+    return {
         "ruff": [*module, "ruff", "check", "."],
         "mypy": [*module, "mypy"],
         "lint-imports": [str(VENV / "bin" / "lint-imports")],
         "pytest": [*module, "pytest", *pytest_options],
     }
+
+
+def run_checks(checks: dict[str, list[str]]) -> int:
+    """Run every check to its end, then say in one line which failed. 0 only when none did."""
     results = []
     for name, command in checks.items():
         print(f"--- {name}", flush=True)
@@ -393,7 +383,7 @@ def main(words: list[str]) -> int:
     if command == "demo":
         carebed = str(VENV / "bin" / "carebed")
         os.execv(carebed, [carebed, "demo", *options])  # noqa: S606  # no shell is wanted
-    return run_checks(options) if command == "test" else 0
+    return run_checks(checks(options)) if command == "test" else 0
 
 
 if __name__ == "__main__":
