@@ -1,12 +1,15 @@
 """Guards over the whole tree: what a reader may rely on in every room, checked on the files as they are.
 
-Files come from git where there is a checkout, so that a stray build product is not mistaken for a part of the project.
+What .gitignore names is no part of the project.
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,19 +33,26 @@ OWN_CLOCK = {"gateway/core/clock.py", "provisioning/bootstrap.py"}
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
+IGNORED = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line)]
+
+
+def is_ignored(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in IGNORED)
+
+
+@cache
+def every_file() -> list[Path]:
+    """All files of the project, relative to its root."""
+    found = []
+    for folder, below, names in os.walk(ROOT):
+        below[:] = [name for name in below if not is_ignored(name)]
+        found += [Path(folder, name).relative_to(ROOT) for name in names if not is_ignored(name)]
+    return sorted(found)
+
+
 def files(*suffixes: str) -> list[Path]:
-    """The files of the project, relative to its root, with one of the suffixes; all of them without."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode == 0:
-        names = [Path(name) for name in listed.stdout.split("\0") if name]
-    else:
-        names = [path.relative_to(ROOT) for path in ROOT.rglob("*") if not any(p in path.parts for p in IGNORED)]
-    return [name for name in names if (ROOT / name).is_file() and (not suffixes or name.suffix in suffixes)]
-
-
-IGNORED = {".venv", ".git", "__pycache__"} | {
-    line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line and "*" not in line
-}
+    """The files with one of the suffixes; all of them without."""
+    return [path for path in every_file() if not suffixes or path.suffix in suffixes]
 
 
 def product() -> list[Path]:
