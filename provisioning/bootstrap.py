@@ -267,7 +267,8 @@ def install_packages(lock: str, pyproject: str, tests: bool) -> None:
     """The locked packages of daemon and demonstration, of the tests too if asked, and the project, editable."""
     entries = selection(lock, pyproject, ["dependencies", "build", "demo", *(["dev"] if tests else [])])
     if pip_install("Python packages from requirements.lock", entries, ["--only-binary=:all:"]):
-        raise SetupError("pip could not install the locked packages", "Read its lines above; is the network there?")
+        causes = "No network, a full disk, or a package that is not what the lock says: pip's lines above tell which."
+        raise SetupError("pip could not install the locked packages", causes)
     command = [*PIP, "--no-deps", "--no-index", "--no-build-isolation", "--editable", str(ROOT)]
     must("carebed itself", command, "Read pip's lines above.")
 
@@ -376,6 +377,9 @@ def main(words: list[str]) -> int:
         set_up(tests=command == "test", again="--again" in options and command == "setup")
     except SetupError as error:
         say(f"bootstrap.py: {error}. {error.hint}")
+        return 1
+    except OSError as error:
+        say(f"bootstrap.py: {error}. Is {ROOT} a whole checkout, and yours to write to?")
         return 1
     except KeyboardInterrupt:
         say("\nbootstrap.py: stopped; run it again to go on.")

@@ -206,6 +206,16 @@ def test_the_stamp_changes_with_the_lock(tmp_path: Path, monkeypatch: pytest.Mon
     assert bootstrap.fingerprint(tests=False) != before
 
 
+def test_an_incomplete_checkout_is_a_clear_line_and_not_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    assert bootstrap.main(["setup"]) == 1
+    said = capsys.readouterr().err
+    assert "requirements.lock" in said
+    assert "whole checkout" in said
+
+
 def test_a_damaged_stamp_only_means_that_the_set_up_runs_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
