@@ -41,13 +41,12 @@ FACTS: Mapping[str, frozenset[Per]] = {
 AT_ONCE = Hold()
 
 # Events: each is a name that is true at the moment it happens, and may trigger a rule.
-EVENTS = frozenset(
-    {
-        "sos_pressed", "service_requested", "link_up", "link_lost", "device_fault", "sensor_off", "readings_rejected",
-        "fall_suspected", "bed_entered", "bed_exited", "uplink_lost", "uplink_back", "box_trouble", "box_recovered",
-        "kiosk_reading",
-    }
-)  # fmt: skip
+EVENTS = frozenset((
+    "sos_pressed", "service_requested", "fall_suspected", "bed_entered", "bed_exited", "sensor_off", "kiosk_reading",
+    "link_up", "link_lost", "device_fault", "readings_rejected", "frames_rejected", "battery_low",
+    "uplink_lost", "uplink_back", "uplink_taken_over", "box_trouble", "box_recovered", "box_started", "box_stopped",
+    "worker_lost", "worker_ready", "clock_stepped", "clock_drift", "configuration_changed",
+))  # fmt: skip
 
 MEASURED = frozenset({Per.BED, Per.DEVICE, Per.SITE})  # scopes in which a quantity means something
 

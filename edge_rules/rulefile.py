@@ -27,10 +27,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from enum import StrEnum
 from importlib import resources
-from itertools import islice, product
 from typing import Any, TypeVar
 
 from edge_rules.channel import MAX_WINDOW_S, SMOOTHINGS
+from edge_rules.contradiction import contradictions
 from edge_rules.expression import Expression, ExpressionError, Type, compile_expression
 from edge_rules.rule import EVENTS, FLOOR, LADDERS, MEASURED, Input, Ladder, Per, Quality, Rule, Scope, types_in
 from edge_rules.schedule import Hold, Schedule, duration_s
@@ -47,7 +47,6 @@ _ESCALATE_KEYS = ("local", "received", "second", "third", "raise_priority", "att
 _INPUT = re.compile(r"\s*([a-z_0-9]+)\s*(?:\|\s*([a-z_0-9]+)\s+(.+))?")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MAX_RULES = 200  # more than a person can keep an overview of; also bounds the engine's cost
-_MAX_POINTS = 20_000  # combinations tried when `clear` is held against `when`
 
 EnumT = TypeVar("EnumT", bound=StrEnum)
 
@@ -193,7 +192,8 @@ class _Reader:
             **predicates,
         )
         if len(self.faults) == before:
-            self._check_numbers(rule)
+            for key, message, hint in contradictions(rule):
+                self.fault(key, message, hint)
         return rule if len(self.faults) == before else None
 
     def _typed(self, table: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
@@ -336,6 +336,8 @@ class _Reader:
             self.fault("event", f"unknown event {event!r}", _near(str(event), EVENTS))
         elif "for" in table:
             self.fault("for", "an event is over at once and cannot last", "leave `for` out")
+        if table.get("each") and (event is None or "clear" in table):
+            self.fault("each", "belongs to a rule with `event` and without `clear`", "leave it out")
         return event if event in EVENTS else None
 
     def _quality(self, table: Mapping[str, Any]) -> Quality:
@@ -371,38 +373,3 @@ class _Reader:
         if 0 < ladder.third_s <= ladder.second_s:
             self.fault("escalate", "the third step does not come after the second", "make it later")
         return ladder
-
-    def _check_numbers(self, rule: Rule) -> None:
-        """`when` can be true at all, and never together with `clear`: tried at, below and above each number written."""
-        if rule.when is None:
-            return
-        slots = {name: slot for slot, name in enumerate(rule.names)}
-        names = [*dict.fromkeys((*rule.when.names, *(rule.clear.names if rule.clear else ())))]
-        choices = [_points(name, rule) for name in names]
-        env: list[float | bool | None] = [None] * len(slots)
-        possible = False
-        for values in islice(product(*choices), _MAX_POINTS):
-            for name, value in zip(names, values, strict=True):
-                env[slots[name]] = value
-            if rule.when.evaluate(env) is not True:
-                continue
-            possible = True
-            if rule.clear is not None and rule.clear.evaluate(env) is True:
-                shown = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
-                self.fault("clear", f"is true together with `when` ({shown})", "leave a distance between the two")
-                return
-        if not possible:
-            self.fault("when", "can never be true within the plausible range of its inputs", "check the numbers")
-
-
-def _points(name: str, rule: Rule) -> list[float | bool]:
-    """The values of one name worth trying: its plausible range's ends, and each number written with its neighbours."""
-    numbers = set(rule.when.numbers if rule.when else ()) | set(rule.clear.numbers if rule.clear else ())
-    if name.startswith("age("):
-        return sorted({0.0, *numbers, *(number + 0.01 for number in numbers)})
-    if name not in rule.inputs:
-        return [True, False]
-    known = QUANTITIES[rule.inputs[name].quantity]
-    near = {number + step for number in numbers for step in (-0.01, 0.0, 0.01)}
-    near |= {-number for number in numbers}
-    return sorted({known.low, known.high, *(number for number in near if known.low <= number <= known.high)})

@@ -209,6 +209,9 @@ class Alarm:
     `for`). values: the inputs at that moment, by quantity name. quality: the lowest among them.
     trace: real CLOCK_BOOTTIME in ns by step ("receipt", "raised", "stored", "published", "received"): latencies are
     always real time, even when a demonstration's clock is scaled.
+    attended: who went there. local: why the ways on the spot sound too ("no_puback", "no_subscriber", "no_received",
+    "island"), "" while the platform has it. overdue: acknowledged, but since then not "attended" or not "closed" in
+    time. hidden_by: the alarm whose cause explains this one; it makes no signal meanwhile.
     """
 
     id: str
@@ -237,6 +240,11 @@ class Alarm:
     bundle: str = "built-in"
     mode: Mode = Mode.REAL
     trace: Mapping[str, int] = field(default_factory=dict)
+    attended: Acknowledgement | None = None
+    local: str = ""
+    overdue: str = ""
+    hidden_by: str = ""
+    paused_until: Stamp | None = None
 
     @property
     def open(self) -> bool:
