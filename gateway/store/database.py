@@ -110,12 +110,8 @@ class Store:
             await group.flush()
             group.close()
         await self._threads.read(self._threads.close_readers)
-        try:
-            await self._threads.write(self._close_files)
-        except sqlite3.Error as error:
-            raise store_error(error, "the databases could not be closed; nothing committed is lost") from error
-        finally:
-            self._threads.stop()
+        await self._threads.write(self._close_files)
+        self._threads.stop()
 
     async def flush(self) -> None:
         """Commit what has gathered so far without waiting for the interval."""

@@ -4,6 +4,7 @@ A damaged file is moved aside with a stamp in its name and a fresh one takes its
 starts. A file that is newer than the code is left alone and stops the start.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +16,8 @@ from typing import Any, TypeVar
 import sqlite_utils
 
 from gateway.core.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # a WAL that grew in a burst is cut back to this at the next checkpoint
 BUSY_TIMEOUT_MS = 5000  # only a person's own sqlite3 shell can hold the lock: the house has one writer
@@ -56,8 +59,11 @@ class SqliteFile:
                 self._connection.execute(sql, values)
 
     def close(self) -> None:
-        """Move the WAL into the database and let go of the file."""
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Move the WAL into the database if there is room, and let go of the file."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            log.warning("%s: the WAL stays beside the database until the next start: %s", self.path.name, error)
         self._connection.close()
 
 
