@@ -1,0 +1,159 @@
+"""From the house's vocabulary to the wire's: a row becomes a message of `envelope`, with UTC attached here."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
+from gateway.core.quantities import QUANTITIES
+from gateway.upstream import envelope
+from gateway.upstream.ports import Row, Timing
+
+When = Callable[[Stamp], Timing]
+DECIMALS = 3  # of values on the wire: finer than any device here, and what lets a page pack a column as integers
+
+
+def message_of(row: Row, when: When, *, hist: bool = False) -> envelope.Event:
+    """The wire form of a row; TypeError when its body is none of the four kinds."""
+    body = row.body
+    match body:
+        case Alarm():
+            return alarm_state(body, row.seq, row.at, when, hist=hist)
+        case Measurement():
+            return _observation(body, row.seq, when, hist)
+        case Event() | Gap():
+            return _happening(body, row.seq, when, hist)
+        case list() | tuple() if all(isinstance(part, Minute) for part in body):
+            return _summary(body, row, when, hist)
+        case _:
+            raise TypeError(f"row {row.seq} of stream {row.stream} holds {type(body).__name__}, which has no wire form")
+
+
+def alarm_state(alarm: Alarm, seq: int, at: Stamp, when: When, *, hist: bool = False) -> envelope.AlarmState:
+    """The whole alarm as it stands; at: the moment of this transition."""
+    timing = when(at)
+    ack = alarm.acknowledgement
+    return envelope.AlarmState(
+        seq=seq,
+        hist=hist,
+        boot=at.boot_id,
+        m=at.mono_ns // 1_000_000,
+        t=timing.utc_ms,
+        tu=timing.uncertainty_ms,
+        sync=timing.sync,
+        id=alarm.id,
+        rev=alarm.rev,
+        bed=alarm.bed,
+        dev=alarm.device,
+        rule=f"{alarm.rule}@{alarm.rule_rev}",
+        kind=alarm.kind.value,
+        prio=alarm.priority.value,
+        cond=alarm.condition.value,
+        signal={channel: state.value for channel, state in alarm.signal.items()},
+        onset=when(alarm.onset).utc_ms,
+        raised=when(alarm.raised).utc_ms,
+        delay_s=_delay_s(alarm),
+        val={name: round(value, DECIMALS) for name, value in alarm.values.items()},
+        q=round(alarm.quality, DECIMALS),
+        esc=alarm.escalation,
+        ack=envelope.Ack(ack.by, when(ack.at).utc_ms, ack.note, ack.via) if ack else None,
+        mode=alarm.mode.value,
+        latch=alarm.latch,
+        delivery=alarm.delivery.value,
+        cleared=when(alarm.cleared).utc_ms if alarm.cleared else None,
+        closed=when(alarm.closed).utc_ms if alarm.closed else None,
+        outcome=alarm.outcome,
+        evidence=dict(alarm.evidence),
+        bundle=alarm.bundle,
+        trace=dict(alarm.trace),
+    )
+
+
+def _delay_s(alarm: Alarm) -> float:
+    if alarm.raised.boot_id != alarm.onset.boot_id:
+        return 0.0
+    return round(alarm.raised.since_s(alarm.onset), DECIMALS)
+
+
+def _observation(measured: Measurement, seq: int, when: When, hist: bool) -> envelope.Observation:
+    timing = when(measured.at)
+    known = QUANTITIES.get(measured.quantity)
+    return envelope.Observation(
+        seq=seq,
+        hist=hist,
+        boot=measured.at.boot_id,
+        m=measured.at.mono_ns // 1_000_000,
+        t=timing.utc_ms,
+        tu=timing.uncertainty_ms,
+        sync=timing.sync,
+        bed=measured.bed,
+        dev=measured.device,
+        what=measured.quantity,
+        val=round(measured.value, DECIMALS),
+        unit=measured.unit,
+        q=round(measured.quality, DECIMALS),
+        alg=measured.origin,
+        st=measured.status.value,
+        mode=measured.mode.value,
+        win_s=measured.window_s,
+        loinc=known.loinc if known else None,
+        mdc=known.mdc if known else None,
+    )
+
+
+def _summary(minutes: Sequence[Minute], row: Row, when: When, hist: bool) -> envelope.Summary:
+    timing = when(row.at)
+    return envelope.Summary(
+        seq=row.seq,
+        hist=hist,
+        boot=row.at.boot_id,
+        m=row.at.mono_ns // 1_000_000,
+        t=timing.utc_ms,
+        tu=timing.uncertainty_ms,
+        sync=timing.sync,
+        bed=row.bed,
+        mode=minutes[0].mode.value if minutes else "real",
+        stats={minute.quantity: _stat(minute) for minute in minutes},
+    )
+
+
+def _stat(minute: Minute) -> envelope.Stat:
+    return envelope.Stat(
+        minute.n,
+        round(float(minute.min), DECIMALS),
+        round(float(minute.mean), DECIMALS),
+        round(float(minute.max), DECIMALS),
+        round(float(minute.quality), DECIMALS),
+    )
+
+
+def _happening(fact: Event | Gap, seq: int, when: When, hist: bool) -> envelope.Happening | envelope.GapNote:
+    timing = when(fact.at)
+    boot, mono_ms = fact.at.boot_id, fact.at.mono_ns // 1_000_000
+    if isinstance(fact, Gap):
+        return envelope.GapNote(
+            seq=seq,
+            hist=hist,
+            boot=boot,
+            m=mono_ms,
+            t=timing.utc_ms,
+            tu=timing.uncertainty_ms,
+            sync=timing.sync,
+            what=fact.what,
+            reason=fact.reason,
+            lost=fact.lost,
+            bed=fact.bed,
+            dev=fact.device,
+        )
+    return envelope.Happening(
+        seq=seq,
+        hist=hist,
+        boot=boot,
+        m=mono_ms,
+        t=timing.utc_ms,
+        tu=timing.uncertainty_ms,
+        sync=timing.sync,
+        kind=fact.kind,
+        mode=fact.mode.value,
+        bed=fact.bed,
+        dev=fact.device,
+        detail=dict(fact.detail),
+    )
