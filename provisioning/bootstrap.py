@@ -333,7 +333,7 @@ def checks(pytest_options: list[str]) -> dict[str, list[str]]:
     module = [str(PYTHON), "-m"]
     return {
         "ruff": [*module, "ruff", "check", "."],
-        "mypy": [*module, "mypy"],
+        "mypy": [*module, "mypy", "--python-version", VERSION.rsplit(".", 1)[0]],  # numpy is locked for each Python
         "lint-imports": [str(VENV / "bin" / "lint-imports")],
         "pytest": [*module, "pytest", *pytest_options],
     }
