@@ -7,7 +7,7 @@ value). Readers ignore fields they do not know and refuse wrong types; an absent
 Inside a major version fields are only added.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -30,7 +30,7 @@ class Message(Struct, tag_field="type", kw_only=True):
 class Timed(Message, kw_only=True):
     boot: str
     m: int
-    t: int | None
+    t: int | None = None
     tu: U64
     sync: str
 
@@ -108,7 +108,7 @@ class Ack(Struct):
     """A named person has seen the alarm: t is UTC ms."""
 
     by: str
-    t: int | None
+    t: int | None = None
     note: str = ""
     via: str = ""
 
@@ -132,19 +132,19 @@ class AlarmState(Numbered, tag="alarm", kw_only=True):
 
     id: str
     rev: int
-    bed: str | None
+    bed: str | None = None
     rule: str
     kind: str
     prio: str
     cond: str
     signal: dict[str, str]
-    onset: int | None
-    raised: int | None
+    onset: int | None = None
+    raised: int | None = None
     delay_s: float
     val: dict[str, float]
     q: float
     esc: int
-    ack: Ack | None
+    ack: Ack | None = None
     mode: str
     dev: str | None = None
     latch: bool = False
@@ -161,7 +161,7 @@ class AlarmState(Numbered, tag="alarm", kw_only=True):
 class Observation(Numbered, tag="obs", kw_only=True):
     """One spot reading. what: quantity name; unit: UCUM; st: validity; alg: "device" or algorithm/version."""
 
-    bed: str | None
+    bed: str | None = None
     dev: str
     what: str
     val: float
@@ -188,7 +188,7 @@ class Stat(Struct):
 class Summary(Numbered, tag="summary", kw_only=True):
     """What one bed measured from `t` on for `win_s` seconds, by quantity name."""
 
-    bed: str | None
+    bed: str | None = None
     stats: dict[str, Stat]
     mode: str
     win_s: int = 60
@@ -219,8 +219,8 @@ class Page(Message, tag="page", kw_only=True):
 
     stream: str
     n: int
-    same: dict[str, object]
-    cols: dict[str, dict[str, object]]
+    same: dict[str, Any]
+    cols: dict[str, dict[str, Any]]
     lo: int | None = None
     hi: int | None = None
     hist: bool = True

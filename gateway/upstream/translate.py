@@ -8,7 +8,7 @@ from gateway.upstream import envelope
 from gateway.upstream.ports import Row, Timing
 
 When = Callable[[Stamp], Timing]
-DECIMALS = 3  # of values on the wire: finer than any device here, and what lets a page pack a column as integers
+DECIMALS = 3  # of values on the wire below 10, one less from 10 on: finer than any device here; a page packs integers
 
 
 def message_of(row: Row, when: When, *, hist: bool = False) -> envelope.Event:
@@ -116,13 +116,12 @@ def _summary(minutes: Sequence[Minute], row: Row, when: When, hist: bool) -> env
 
 
 def _stat(minute: Minute) -> envelope.Stat:
-    return envelope.Stat(
-        minute.n,
-        round(float(minute.min), DECIMALS),
-        round(float(minute.mean), DECIMALS),
-        round(float(minute.max), DECIMALS),
-        round(float(minute.quality), DECIMALS),
-    )
+    quality = round(float(minute.quality), 2)
+    return envelope.Stat(minute.n, _rounded(minute.min), _rounded(minute.mean), _rounded(minute.max), quality)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DECIMALS if abs(value) < 10.0 else DECIMALS - 1)
 
 
 def _happening(fact: Event | Gap, seq: int, when: When, hist: bool) -> envelope.Happening | envelope.GapNote:

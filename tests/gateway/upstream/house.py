@@ -238,7 +238,7 @@ class MemoryHouse:
         return self.keep("summary", summary(self.clock.now(), rate))
 
 
-def summary(start: Stamp, rate: float, bed: str = BED) -> tuple[Minute, ...]:
+def summary(start: Stamp, rate: float = 61.0, bed: str = BED) -> tuple[Minute, ...]:
     """One bed's minute with five quantities."""
     column = np.full(60, np.nan, np.float32)
     return tuple(
