@@ -1,0 +1,1 @@
+"""Tests of the Modbus RTU family: framing, registers, one owner per bus, models, peer over a real pseudo-terminal."""
