@@ -117,6 +117,7 @@ class Gatt:
         self._inbox: deque[Notification] = deque()  # bounded by INBOX; full: the newest is dropped and counted
         self._wake = asyncio.Event()
         self._gone = asyncio.Event()
+        self._adapter_gone = False
 
     def has(self, uuid: str) -> bool:
         """True when the device offers this characteristic."""
@@ -158,8 +159,16 @@ class Gatt:
         self._gone.set()
         self._wake.set()
 
+    def adapter_gone(self) -> None:
+        """Called by the adapter when it is no longer there: the connection has ended and cannot be ended properly."""
+        self._adapter_gone = True
+        self._gone.set()
+        self._wake.set()
+
     async def close(self) -> None:
         """Disconnect. What goes wrong here is only logged: the link is given up in any case."""
+        if self._adapter_gone:
+            return
         try:
             late = f"{self.address}: no disconnection within {DISCONNECT_S:g} s"
             async with deadline(self._clock, DISCONNECT_S, late, hint="the adapter gives the link up by itself"):

@@ -125,6 +125,7 @@ class BleAdapter:
         self._slot_count = slots
         self._connecting = asyncio.Lock()
         self._radio: Radio | None = None
+        self._links: set[Gatt] = set()  # at most one for each slot
         self._listeners: dict[str | None, list[Subscription]] = {}
         self._known: dict[str, _Known] = {}  # full: the device heard longest ago is forgotten
         self._waiting: dict[str, list[asyncio.Future[BLEDevice]]] = {}
@@ -144,8 +145,7 @@ class BleAdapter:
                 try:
                     await self._scan_until_gone(radio)
                 finally:
-                    self._radio = None
-                    self._known.clear()
+                    self._close_radio()
         except BLE_ERRORS as error:
             raise sorted_error(error, f"adapter {self.name}") from error
 
@@ -163,9 +163,11 @@ class BleAdapter:
         try:
             self.health.connected.add(address)
             gatt = await self._open(address, timeout_s)
+            self._links.add(gatt)
             try:
                 yield gatt
             finally:
+                self._links.discard(gatt)
                 await gatt.close()
         finally:
             self.health.connected.discard(address)
@@ -227,6 +229,13 @@ class BleAdapter:
             if not waiters:
                 del self._waiting[address]
 
+    def _close_radio(self) -> None:
+        """What hung on the adapter ends with it: nobody waits for a radio that is no longer there."""
+        self._radio = None
+        self._known.clear()
+        for gatt in self._links:
+            gatt.adapter_gone()
+
     def _not_open(self) -> LinkError:
         return LinkError(f"adapter {self.name} is not open", hint="see the adapter's own entry in the journal")
 
@@ -234,6 +243,7 @@ class BleAdapter:
         tasks = {asyncio.create_task(self._scan(radio)), asyncio.create_task(radio.gone())}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._close_radio()
             for task in done:
                 task.result()
             raise LinkError(f"adapter {self.name} has gone", hint="is it plugged in and is its driver running?")
@@ -251,7 +261,8 @@ class BleAdapter:
             try:
                 await self._until_silent(started)
             finally:
-                await self._scan_call(scanner.stop(), "stop")
+                if self._radio is radio:  # an adapter that has gone would answer with a time-out
+                    await self._scan_call(scanner.stop(), "stop")
             self.health.scan_restarts += 1
             log.debug("%s: no advert for %.0f s, the scan is started anew", self.name, SILENCE_S)
 
