@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from bumble.att import Attribute
 from bumble.core import UUID
+from bumble.core import TimeoutError as BumbleTimeoutError
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from numpy.typing import NDArray
 
@@ -153,5 +154,12 @@ class PolarBand:
         return frame.OK if operation in (frame.GET_SETTINGS, frame.START, frame.STOP) else 1
 
     async def _answer(self) -> None:
-        while True:
-            await self.peripheral.device.indicate_subscribers(self._control, await self._replies.get())
+        async with asyncio.TaskGroup() as indications:
+            while True:
+                indications.create_task(self._indicate(await self._replies.get()))
+
+    async def _indicate(self, reply: bytes) -> None:
+        try:
+            await self.peripheral.device.indicate_subscribers(self._control, reply)
+        except (TimeoutError, BumbleTimeoutError):
+            return  # a client that has left confirms nothing; bumble waits 30 s for it
