@@ -1,0 +1,1 @@
+"""Tests of drivers/polar_pmd: vectors, properties, and the driver against its band over a real HCI transport."""
