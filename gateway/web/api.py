@@ -1,0 +1,139 @@
+"""/api/v1: the read model as JSON, two commands, and the stream that keeps pages current."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from gateway.commands import Answer, Commands, Done
+from gateway.readmodel import ReadModel
+from gateway.views import AlarmState, BedState, DeviceState, Health, Inventory, UplinkState, Ward, alarm_summary
+from gateway.web.access import own_page
+from gateway.web.live import LiveStream
+from gateway.web.pages import STATUS, STATUS_ELSE
+
+MAX_LISTED = 500
+
+
+class Acknowledge(BaseModel):
+    """rev: the revision the person saw; left out, any is accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str
+    note: str = ""
+    rev: int | None = None
+
+
+class Close(BaseModel):
+    """outcome: one of gateway.commands.OUTCOMES."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str
+    outcome: str
+    rev: int | None = None
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _refused(status: int, error: str, hint: str) -> Response:
+    return JSONResponse({"error": error, "hint": hint}, status)
+
+
+def _documented(model: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": model}}
+
+
+class Api:
+    """Handlers of /api/v1; `router` holds their routes."""
+
+    def __init__(self, model: ReadModel, commands: Commands, stream: LiveStream) -> None:
+        self._model = model
+        self._commands = commands
+        self._stream = stream
+        self.router = APIRouter(prefix="/api/v1")
+        for path, handler, answer in (
+            ("/ward", self.ward, Ward),
+            ("/beds/{bed}", self.bed, BedState),
+            ("/alarms", self.alarms, list[AlarmState]),
+            ("/alarms/{alarm_id}", self.alarm, AlarmState),
+            ("/devices", self.devices, list[DeviceState]),
+            ("/health", self.health, Health),
+            ("/uplinks", self.uplinks, list[UplinkState]),
+            ("/inventory", self.inventory, Inventory),
+        ):
+            self.router.add_api_route(path, handler, methods=["GET"], responses=_documented(answer))
+        self.router.add_api_route("/stream", self.stream, methods=["GET"])
+        self.router.add_api_route("/alarms/{alarm_id}/acknowledge", self.acknowledge, methods=["POST"])
+        self.router.add_api_route("/alarms/{alarm_id}/close", self.close, methods=["POST"])
+
+    async def ward(self) -> Response:
+        """All beds, live."""
+        return _json(self._model.ward())
+
+    async def bed(self, bed: str) -> Response:
+        """One bed, live."""
+        found = self._model.bed(bed)
+        return _json(found) if found else _refused(404, f"no bed {bed}", "GET /api/v1/ward lists them")
+
+    async def alarms(self, limit: int = 50, bed: str | None = None) -> Response:
+        """Open alarms first, then the newest closed ones; limit 1 to 500."""
+        return _json(await self._model.alarms(min(max(limit, 1), MAX_LISTED), bed))
+
+    async def alarm(self, alarm_id: str) -> Response:
+        """One alarm in its newest state."""
+        found = self._model.alarm(alarm_id)
+        return _json(found) if found else _refused(404, f"no alarm {alarm_id}", "GET /api/v1/alarms lists them")
+
+    async def devices(self) -> Response:
+        """All devices with state, losses and rejections."""
+        return _json(self._model.devices())
+
+    async def health(self) -> Response:
+        """The box itself."""
+        return _json(self._model.health())
+
+    async def uplinks(self) -> Response:
+        """Each platform with state and what waits for it."""
+        return _json(await self._model.uplinks())
+
+    async def inventory(self) -> Response:
+        """Beds and devices of the registry."""
+        return _json(self._model.inventory())
+
+    async def stream(self) -> Response:
+        """Server-sent events `changed` with revision and number of open alarms."""
+        if self._stream.full:
+            return _refused(503, "too many open pages", "close some of them")
+        return StreamingResponse(self._stream.events(), media_type="text/event-stream")
+
+    async def acknowledge(self, request: Request, alarm_id: str, body: Acknowledge) -> Response:
+        """A named person has seen the alarm."""
+        if refusal := _from_elsewhere(request):
+            return refusal
+        return _answer(await self._commands.acknowledge(alarm_id, body.by, body.note, "api", body.rev))
+
+    async def close(self, request: Request, alarm_id: str, body: Close) -> Response:
+        """Help has come to an end, with an outcome."""
+        if refusal := _from_elsewhere(request):
+            return refusal
+        return _answer(await self._commands.close(alarm_id, body.outcome, body.by, "api", body.rev))
+
+
+def _from_elsewhere(request: Request) -> Response | None:
+    """Another site's script cannot send this type of content without asking first, and nobody here answers that."""
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        return _refused(415, "the body is no JSON", "send Content-Type: application/json")
+    if not own_page(request):
+        return _refused(403, "the request came from another site", "send it from this gateway's own page or socket")
+    return None
+
+
+def _answer(answer: Answer) -> Response:
+    if isinstance(answer, Done):
+        return _json(alarm_summary(answer.alarm))
+    content = {"error": answer.reason.value, "hint": "", **answer.values}
+    return JSONResponse(content, STATUS.get(answer.reason, STATUS_ELSE))
