@@ -245,3 +245,14 @@ def alarm_state_of(alarm: Alarm, room: str | None, now: Stamp, utc_ms: UtcMs) ->
         bundle=alarm.bundle,
         mode=alarm.mode.value,
     )
+
+
+def alarm_summary(alarm: Alarm) -> dict[str, str | int | bool | None]:
+    """What a command's answer says of the alarm it changed."""
+    return {
+        "id": alarm.id,
+        "rev": alarm.rev,
+        "open": alarm.open,
+        "acknowledged_by": alarm.acknowledgement.by if alarm.acknowledgement else None,
+        "outcome": alarm.outcome,
+    }
