@@ -7,7 +7,7 @@ disk is slow. They are reserved in blocks, so that no number is ever given twice
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.core.clock import Clock, call_later_real
@@ -30,11 +30,14 @@ _INSERT = (
 )
 _NOW = (
     "INSERT INTO alarm_now (id, seq, rev, bed, is_open) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-    " seq = excluded.seq, rev = excluded.rev, bed = excluded.bed, is_open = excluded.is_open WHERE excluded.rev > rev"
+    " seq = excluded.seq, rev = excluded.rev, bed = excluded.bed, is_open = excluded.is_open, progress = NULL"
+    " WHERE excluded.rev > rev"
 )
-_OPEN = "SELECT seq FROM alarm_now WHERE is_open = 1 ORDER BY seq"
+_PROGRESS = "UPDATE alarm_now SET progress = ? WHERE id = ? AND rev = ?"
+_OPEN = "SELECT seq, progress FROM alarm_now WHERE is_open = 1 ORDER BY seq"
+_NOW_OF = "SELECT seq, progress FROM alarm_now WHERE id = ?"
 _NEWEST = (
-    "SELECT payload FROM alarm JOIN alarm_now USING (seq) WHERE (? IS NULL OR alarm_now.bed = ?)"
+    "SELECT coalesce(progress, payload) FROM alarm JOIN alarm_now USING (seq) WHERE (? IS NULL OR alarm_now.bed = ?)"
     " ORDER BY alarm_now.seq DESC LIMIT ?"
 )
 _COMMAND = (
@@ -112,7 +115,7 @@ class AlarmStore:
         if self._reserving:
             return
         self._reserving = True
-        wanted = max(self._reserved, self._next) + BLOCK
+        wanted = max(self._reserved, self._next - 1) + BLOCK
         done = self._group.run(lambda db: db.execute("UPDATE stream SET head = ? WHERE name = 'alarm'", (wanted,)))
         done.add_done_callback(lambda future: self._reserved_to(wanted, future))
 
@@ -129,6 +132,15 @@ class AlarmStore:
         future: asyncio.Future[int] = self._loop.create_future()
         self._store(alarm, Row("alarm", seq, alarm.bed, self._clock.now(), alarm), future)
         return future
+
+    def progress(self, alarm: Alarm) -> asyncio.Future[None]:
+        """Keep how far the delivery of the newest revision has got: no transition, no number, no news for anybody."""
+        payload = pack(alarm)
+
+        def work(db: Any) -> None:
+            db.execute(_PROGRESS, (payload, alarm.id, alarm.rev))
+
+        return self._group.run(work)
 
     def _store(self, alarm: Alarm, row: Row, future: asyncio.Future[int] | None) -> None:
         at, payload = row.at, pack(alarm)
@@ -219,9 +231,19 @@ class AlarmStore:
         """The same as rows, with the number under which each was stored."""
 
         def work(db: Any) -> list[Row]:
-            return [row for (seq,) in db.execute(_OPEN).fetchall() for row in select(db, "alarm", Where(seq, seq, 1))]
+            return [_row_as_now(db, seq, progress) for seq, progress in db.execute(_OPEN).fetchall()]
 
         found: list[Row] = await self._read(work)
+        return found
+
+    async def newest_row(self, alarm_id: str) -> Row | None:
+        """The newest state of one alarm as the row under whose number it was stored, None when it is unknown."""
+
+        def work(db: Any) -> Row | None:
+            known = db.execute(_NOW_OF, (alarm_id,)).fetchone()
+            return _row_as_now(db, *known) if known else None
+
+        found: Row | None = await self._read(work)
         return found
 
     async def history(self, limit: int, bed: str | None = None) -> list[Alarm]:
@@ -231,7 +253,7 @@ class AlarmStore:
 
     async def alarm(self, alarm_id: str) -> Alarm | None:
         """The newest state of one alarm, None when it is unknown."""
-        sql = "SELECT payload FROM alarm JOIN alarm_now USING (seq) WHERE alarm_now.id = ?"
+        sql = "SELECT coalesce(progress, payload) FROM alarm JOIN alarm_now USING (seq) WHERE alarm_now.id = ?"
         row = await self._read(lambda db: db.execute(sql, (alarm_id,)).fetchone())
         return unpack(row[0], Alarm) if row else None
 
@@ -255,6 +277,11 @@ class AlarmStore:
         await asyncio.wait(
             (self._group.run(lambda db: db.execute("UPDATE stream SET head = ? WHERE name = 'alarm'", (last,))),)
         )
+
+
+def _row_as_now(db: Any, seq: int, progress: bytes | None) -> Row:
+    (row,) = select(db, "alarm", Where(seq, seq, 1))
+    return row if progress is None else replace(row, body=unpack(progress, Alarm))
 
 
 def _must_be_the_same(db: Any, seq: int, payload: bytes) -> None:

@@ -62,6 +62,7 @@ class Store:
         self._losses = Losses()
         self._timeline = Timeline(found.anchors)
         self._floors: dict[str, int] = {}
+        self._closed = False
         self.health = health
         group = partial(Group, threads.writer, health=health, group_s=group_s, note_loss=self._note_loss)
         self._groups = {
@@ -102,7 +103,10 @@ class Store:
 
     async def close(self) -> None:
         """Commit what has gathered, give back unused alarm numbers, and close both databases. What the disk still
-        refuses then is lost with the process; its futures say so."""
+        refuses then is lost with the process; its futures say so. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         for group in self._groups.values():
             await group.flush()
         await self.alarms.close()

@@ -124,7 +124,7 @@ class Outbox:
     async def live(self, upstream: str, stream: str, limit: int, *, after: int = 0) -> list[Row]:
         """Committed rows after the live mark (and after number `after`, for what is in flight), lowest first."""
         lane, shelf = self._lane(upstream, stream), self._shelves[stream]
-        where = Where(max(lane.mark, after) + 1, FOREVER_NS, limit)
+        where = Where(max(lane.mark, after) + 1, shelf.head(stream), limit)
         rows: list[Row] = await shelf.read(lambda db: select(db, stream, where))
         return [row for row in rows if row.seq > lane.mark]  # the mark may have moved meanwhile
 

@@ -84,6 +84,7 @@ class Group:
         self._others: deque[Write] = deque()  # at most MAX_OTHERS: a further one is refused, its writer keeps it
         self._timer: asyncio.TimerHandle | None = None
         self._batch: asyncio.Future[None] | None = None
+        self._running: set[asyncio.Future[Any]] = set()  # transactions with the thread: an alarm is never refused here
         self._closed = False
         self.heads = heads
         self.sources: list[Callable[[], list[Write]]] = []  # asked for what they have to say before each commit
@@ -107,6 +108,8 @@ class Group:
             return future
         job = self._submit(lambda: self._file.transact(work))
         job.add_done_callback(lambda done: self._answer(done, future))
+        self._running.add(job)
+        job.add_done_callback(self._running.discard)
         return future
 
     def commit(self) -> None:
@@ -116,10 +119,7 @@ class Group:
             self._timer = None
         if self._batch is not None:
             return
-        for source in self.sources:
-            for write in source():
-                self._gather(write)
-        batch = self._take()
+        batch = self._take([write for source in self.sources for write in source()])
         if not batch:
             return
         heads = dict(self.heads)
@@ -135,7 +135,10 @@ class Group:
         self._batch.add_done_callback(lambda done: self._finished(done, batch))
 
     async def flush(self) -> None:
-        """Commit what has gathered so far and wait for it; after a failure the rest waits for the next interval."""
+        """Commit what has gathered so far and wait for it, and for transactions on their way; after a failure the rest
+        waits for the next interval."""
+        if self._running:
+            await asyncio.wait(self._running)
         for _ in range((len(self._rows) + len(self._others)) // BATCH_ROWS + 2):
             self.commit()
             if self._batch is None:
@@ -168,10 +171,12 @@ class Group:
     def _submit(self, job: Callable[[], T]) -> asyncio.Future[T]:
         return self._loop.run_in_executor(self._thread, job)
 
-    def _take(self) -> list[Write]:
-        batch = [self._others.popleft() for _ in range(min(len(self._others), BATCH_ROWS))]
-        room = BATCH_ROWS - len(batch)
-        return batch + [self._rows.popleft() for _ in range(min(len(self._rows), room))]
+    def _take(self, batch: list[Write]) -> list[Write]:
+        """What the sources say goes first and is never queued: it must not push out a row that waits."""
+        for queue in (self._others, self._rows):
+            room = max(0, BATCH_ROWS - len(batch))
+            batch += [queue.popleft() for _ in range(min(len(queue), room))]
+        return batch
 
     def _finished(self, done: asyncio.Future[None], batch: list[Write]) -> None:
         self._batch = None

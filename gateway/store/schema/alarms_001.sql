@@ -13,13 +13,15 @@ CREATE TABLE alarm (
 ) STRICT;
 CREATE INDEX alarm_time ON alarm (boot, mono_ns);
 
--- The newest transition of each alarm.
+-- The newest transition of each alarm. progress: the same revision once its delivery has got further (published,
+-- received by a platform), which is no transition and no news for anybody; NULL before.
 CREATE TABLE alarm_now (
-    id      TEXT    PRIMARY KEY,
-    seq     INTEGER NOT NULL,
-    rev     INTEGER NOT NULL,
-    bed     TEXT,
-    is_open INTEGER NOT NULL
+    id       TEXT    PRIMARY KEY,
+    seq      INTEGER NOT NULL,
+    rev      INTEGER NOT NULL,
+    bed      TEXT,
+    is_open  INTEGER NOT NULL,
+    progress BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX alarm_open ON alarm_now (seq) WHERE is_open = 1;
 CREATE INDEX alarm_newest ON alarm_now (seq);

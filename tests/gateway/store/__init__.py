@@ -1,0 +1,1 @@
+"""The store: nothing accepted is lost, nothing is delivered twice, nothing is silent."""
