@@ -91,6 +91,8 @@ def sorted_error(error: Exception, subject: str) -> CarebedError:
             return LinkError(seen, hint="switch the device on, charge it, bring it nearer")
         case BleakCharacteristicNotFoundError():
             return LinkError(seen, hint="not this model, or a stale service cache: bluetoothctl remove ADDRESS")
+        case FileNotFoundError():
+            return LinkError(f"{subject}: no D-Bus system bus, or no such port", hint="systemctl start dbus bluetooth")
         case OSError():
             return LinkError(seen, hint="is the Bluetooth service (or the virtual controller) running?")
     return LinkError(seen, hint="wait; if it stays, switch the device off and on")

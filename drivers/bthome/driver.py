@@ -12,7 +12,7 @@ from drivers.base import Device, Driver, Family, Sink
 from drivers.ble_gatt import patience_s
 from drivers.ble_link import Advert, BleAdapter
 from drivers.bthome import frame
-from drivers.bthome.repeats import Repeats
+from drivers.bthome.repeats import SAME_ID_S, SAME_PAYLOAD_S, Repeats
 from gateway.core.clock import Clock
 from gateway.core.errors import PairingError
 from gateway.core.model import Event, Measurement, Stamp
@@ -37,7 +37,7 @@ class BthomeDriver:
         self._device = device
         self._adapter = adapter
         self._clock = clock
-        self._repeats = Repeats()
+        self._repeats = Repeats(patience_s(clock, SAME_ID_S), patience_s(clock, SAME_PAYLOAD_S))
         self._key: bytes | None = None
         self._heard = clock.now()
         self._lost = False

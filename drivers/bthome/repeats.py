@@ -13,8 +13,10 @@ COUNTER_RESTART = 100  # a counter below this is a device whose battery was chan
 class Repeats:
     """State of one device. A packet id that looks old is as good as any other: a press must never be argued away."""
 
-    def __init__(self) -> None:
-        self._seen: dict[Hashable, Stamp] = {}  # bounded: what is older than SAME_ID_S is dropped at each advert
+    def __init__(self, same_id_s: float = SAME_ID_S, same_payload_s: float = SAME_PAYLOAD_S) -> None:
+        self._same_id_s = same_id_s
+        self._same_payload_s = same_payload_s
+        self._seen: dict[Hashable, Stamp] = {}  # bounded: what is older than same_id_s is dropped at each advert
         self._counter: int | None = None
 
     def fresh(self, objects: Objects, payload: bytes, at: Stamp) -> bool:
@@ -26,10 +28,10 @@ class Repeats:
             newest, self._counter = self._counter, objects.counter
             return objects.counter != newest
         key: Hashable = payload
-        window_s = SAME_PAYLOAD_S
+        window_s = self._same_payload_s
         if objects.packet_id is not None:
-            key, window_s = (objects.packet_id, objects.presses), SAME_ID_S
-        self._seen = {old: seen for old, seen in self._seen.items() if at.since_s(seen) < SAME_ID_S}
+            key, window_s = (objects.packet_id, objects.presses), self._same_id_s
+        self._seen = {old: seen for old, seen in self._seen.items() if at.since_s(seen) < self._same_id_s}
         last = self._seen.get(key)
         self._seen[key] = at
         return last is None or at.since_s(last) >= window_s

@@ -107,6 +107,11 @@ class PolarBand:
         """Come back into range."""
         self.peripheral.reappear()
 
+    def stop_by_itself(self) -> None:
+        """End the measurement as a real band does when it is put into its charger or its memory fills up."""
+        self.streaming = False
+        self._replies.put_nowait(bytes([0x01, frame.ACC]))
+
     async def _sample(self, peripheral: Peripheral) -> None:
         start, taken = self._clock.now(), 0
         while True:

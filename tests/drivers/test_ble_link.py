@@ -201,6 +201,7 @@ class _EagerClient(BleakClient):
         ),
         (BleakError("anything"), LinkError, "wait"),
         (ConnectionRefusedError("refused"), LinkError, "running"),
+        (FileNotFoundError(2, "No such file or directory"), LinkError, "systemctl start dbus bluetooth"),
         (EOFError(), LinkError, "wait"),
     ],
 )

@@ -173,6 +173,15 @@ async def test_a_band_in_its_charger_is_sensor_off_once_and_says_what_to_do() ->
             await w.frames(1)
 
 
+async def test_a_measurement_that_the_band_stopped_by_itself_is_started_again() -> None:
+    async with ward() as w, running(w.driver.run(w.sink)):
+        await w.frames(2)
+        w.band.stop_by_itself()
+        await w.frames(len(w.sink.blocks) + 3)
+        assert w.band.streaming
+    assert w.sink.events == []
+
+
 async def test_a_full_memory_costs_the_acceleration_but_not_the_pulse() -> None:
     async with ward() as w, running(w.driver.run(w.sink)):
         w.band.faults.disk_full = True
