@@ -24,8 +24,8 @@ CONTAINER = [
 ]
 JUDGE_UNIT = """[Unit]
 Description=Starts, hangs, stops the daemon and writes down what systemd saw
-Wants=multi-user.target
-After=multi-user.target
+Requires=basic.target
+After=basic.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /probe/judge.sh
@@ -33,11 +33,11 @@ ExecStart=/bin/sh /probe/judge.sh
 WATCHDOG_OF_THE_TEST = "[Service]\nWatchdogSec=2\nRestartSec=1\n"
 JUDGE = """
 see() { systemctl show carebed -p ActiveState,Result,NRestarts,StatusText,ExecMainStatus >/probe/$1; }
-until_active() { for i in $(seq 100); do [ "$(systemctl show carebed -P NRestarts)" = $1 ] &&
+until_active() { for i in $(seq 300); do [ "$(systemctl show carebed -P NRestarts)" = $1 ] &&
   systemctl -q is-active carebed && return; sleep 0.1; done; }
 systemctl start carebed; see started; cp /var/lib/carebed/found.json /probe
 touch /probe/hang
-for i in $(seq 100); do [ "$(systemctl show carebed -P NRestarts)" = 1 ] && break; sleep 0.1; done
+for i in $(seq 300); do [ "$(systemctl show carebed -P NRestarts)" = 1 ] && break; sleep 0.1; done
 rm /probe/hang; until_active 1; see restarted
 systemctl kill --kill-whom=main -s KILL carebed; until_active 2; see killed
 systemctl stop carebed; see stopped
