@@ -1,11 +1,14 @@
-"""Keeps one driver alive: run it, back off when its link breaks, say "lost" once and "back" once.
+"""Keeps things alive: a driver, a part of the box, the tasks of the daemon. Says "lost" once and "back" once.
 
-This is the one place where a driver's unexpected exception may end: it is logged with its trace, booked as trouble of
-the box and the driver is started again; the other drivers never notice.
+This is the one place where an unexpected exception may end: it is logged with its trace, booked, and what failed is
+started again; the others never notice.
 """
 
+import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from drivers.base import Driver, Sink
 from gateway.core.clock import Clock
@@ -17,6 +20,7 @@ log = logging.getLogger(__name__)
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # a device that is switched on again is heard within half a minute
 PAIRING_BACKOFF_S = 300.0  # only a person can help; trying faster would lock some cuffs
 STEADY_S = 60.0  # a link that held this long starts the back-off anew
+RECOVERED_S = 10.0  # a part of the box that runs this long after a failure has recovered
 
 
 class _Watched:
@@ -62,6 +66,7 @@ class Supervisor:
     """Owns one driver for as long as `run` is not cancelled."""
 
     def __init__(self, driver: Driver, sink: Sink, clock: Clock) -> None:
+        self.name = f"driver of {', '.join(device.id for device in driver.devices)}"
         self._driver = driver
         self._watched = _Watched(sink, clock)
         self._sink = sink
@@ -81,7 +86,7 @@ class Supervisor:
                 self._report(str(error), error.hint)
                 pairing = isinstance(error, PairingError)
             except Exception:
-                log.exception("driver of %s failed", ", ".join(device.id for device in self._driver.devices))
+                log.exception("%s failed", self.name)
                 self._report("the driver failed; the journal has the trace", "send the diagnostics to the maintainers")
                 self._trouble()
                 pairing = False
@@ -111,3 +116,79 @@ class Supervisor:
         for device in self._driver.devices:
             detail = {"part": f"driver {device.id}", "reason": "unexpected failure"}
             self._sink.event(Event("device_fault", self._clock.now(), device.bed, device.id, detail))
+
+
+class PartSupervisor:
+    """Keeps a part of the box itself alive (a radio, an uplink): box_trouble once, box_recovered once."""
+
+    def __init__(
+        self, name: str, run: Callable[[], Awaitable[None]], on_event: Callable[[Event], None], clock: Clock
+    ) -> None:
+        self.name = name
+        self._run = run
+        self._on_event = on_event
+        self._clock = clock
+        self._failures = 0
+        self._troubled = False
+
+    async def run(self) -> None:
+        """Run the part for ever; ends only by cancellation."""
+        while True:
+            watch = asyncio.create_task(self._recovered_after())
+            try:
+                await self._run()
+                self._trouble("it ended although nobody stopped it", "")
+            except CarebedError as error:
+                self._trouble(str(error), error.hint)
+            except Exception:
+                log.exception("%s failed", self.name)
+                self._trouble("unexpected failure; the journal has the trace", "send the maintainers the diagnostics")
+            finally:
+                watch.cancel()
+            step_s = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
+            self._failures += 1
+            await self._clock.sleep(step_s)
+
+    async def _recovered_after(self) -> None:
+        await self._clock.sleep(RECOVERED_S)
+        self._failures = 0
+        if self._troubled:
+            self._troubled = False
+            log.info("%s is back", self.name)
+            self._on_event(Event("box_recovered", self._clock.now(), detail={"part": self.name}))
+
+    def _trouble(self, reason: str, hint: str) -> None:
+        log.log(logging.DEBUG if self._troubled else logging.WARNING, "%s: %s (%s)", self.name, reason, hint)
+        if not self._troubled:
+            self._troubled = True
+            detail = {"part": self.name, "reason": reason, "hint": hint}
+            self._on_event(Event("box_trouble", self._clock.now(), detail=detail))
+
+
+class Crew:
+    """Tasks that belong together; one that ends by itself is reported, because nobody would notice it missing."""
+
+    def __init__(self, on_failure: Callable[[str], None]) -> None:
+        self._on_failure = on_failure
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` until `stop`."""
+        self.adopt(name, asyncio.create_task(work))
+
+    def adopt(self, name: str, task: asyncio.Task[None]) -> None:
+        """Look after a task that runs already."""
+        task.set_name(name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("%s has ended and must not", task.get_name(), exc_info=task.exception())
+            self._on_failure(task.get_name())
+
+    async def stop(self) -> None:
+        """Cancel all and wait for their clean-up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -159,8 +159,9 @@ class Wrist:
             idle += 0.25 * np.sin(2 * np.pi * 1.8 * t)[:, None] * np.array([0.6, 1.0, 0.4])
         return np.concatenate([queued, idle])
 
-    def fall(self, recorded: Floats | None = None) -> None:
-        """Fall now: as recorded (g, shape (n, 3), at this band's rate), or as the model has it."""
+    def fall(self, recorded: Floats | None = None) -> int:
+        """Fall now: as recorded (g, shape (n, 3), at this band's rate), or as the model has it; returns how many
+        samples the fall lasts."""
         if recorded is None:
             self._fall_as_modelled()
         else:
@@ -168,6 +169,7 @@ class Wrist:
             resting = recorded[-round(self._rate_hz / 2) :].mean(axis=0)
             self._gravity = resting / np.linalg.norm(resting)
         self.walking = False
+        return len(self._queued)
 
     def _fall_as_modelled(self) -> None:
         """Stumble, a third of a second almost weightless, the impact with its ringing, then lying on the side."""

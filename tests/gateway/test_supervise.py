@@ -11,7 +11,7 @@ from drivers.base import Device, Sink
 from gateway.core.clock import ManualClock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
-from gateway.supervise import PAIRING_BACKOFF_S, Supervisor
+from gateway.supervise import PAIRING_BACKOFF_S, PartSupervisor, Supervisor
 
 BELT = Device("belt-1", "bed_belt", "open-belt-1", "port", bed="b-1")
 
@@ -140,3 +140,35 @@ async def test_a_slave_reported_by_its_bus_driver_is_not_reported_twice() -> Non
         await asyncio.Event().wait()
 
     assert (await supervise(Scripted(bus), clock, 5)).kinds == ["link_up", "link_lost", "link_up"]
+
+
+async def part(failures: int, seconds: float, error: Exception) -> list[str]:
+    clock = ManualClock()
+    events: list[Event] = []
+
+    async def run() -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise error
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(PartSupervisor("radio", run, events.append, clock).run())
+    await clock.advance(seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return [event.kind for event in events]
+
+
+async def test_a_radio_that_comes_back_says_trouble_once_and_recovered_once() -> None:
+    assert await part(3, 60, LinkError("adapter not there", hint="plug it in")) == ["box_trouble", "box_recovered"]
+
+
+async def test_a_radio_that_stays_away_says_trouble_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert await part(10_000, 3600, LinkError("adapter not there", hint="plug it in")) == ["box_trouble"]
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+
+
+async def test_a_part_of_the_box_survives_what_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
+    assert await part(1, 60, ZeroDivisionError()) == ["box_trouble", "box_recovered"]
+    assert "ZeroDivisionError" in caplog.text

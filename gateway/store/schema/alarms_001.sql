@@ -11,6 +11,7 @@ CREATE TABLE alarm (
     mono_ns INTEGER NOT NULL,
     payload BLOB    NOT NULL
 ) STRICT;
+CREATE INDEX alarm_id ON alarm (id, rev);
 CREATE INDEX alarm_time ON alarm (boot, mono_ns);
 
 -- The newest transition of each alarm. progress: the same revision once its delivery has got further (published,

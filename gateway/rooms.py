@@ -1,0 +1,251 @@
+"""Every room of a running box, built in order and wired together; the daemon's life is told in `gateway.daemon`."""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from drivers.base import Device
+from drivers.ble_link import BleAdapter
+from edge_rules.engine import Engine
+from gateway.assemble import bed_scopes, device_scopes, make_drivers, make_links
+from gateway.commands import Commands
+from gateway.config import Config
+from gateway.core.clock import Clock
+from gateway.core.errors import StoreError
+from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
+from gateway.desk import AlarmDesk, PlatformAsks, PlatformReader, make_uplinks
+from gateway.pipeline import Pipeline
+from gateway.readmodel import Identity, ReadModel
+from gateway.rulebook import Rulebook, open_rulebook
+from gateway.store.database import Store
+from gateway.supervise import PartSupervisor, Supervisor
+from gateway.upstream.link import Link
+from gateway.upstream.ports import Birth
+from gateway.worker_link import WorkerLink, WorkerState
+from provisioning.registry import Bed, Registry
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_KEY, BOOTS_KEY, INVENTORY_KEY = "rules.snapshot", "box.boots", "registry.inventory"
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the daemon starts and stops. parts: radios; supervisors: drivers; both are run until cancelled."""
+
+    store: Store
+    engine: Engine
+    worker: WorkerLink
+    pipeline: Pipeline
+    read_model: ReadModel
+    commands: Commands
+    rulebook: Rulebook
+    beds: tuple[Bed, ...]
+    devices: tuple[Device, ...]
+    uplinks: Mapping[str, Link]
+    parts: tuple[PartSupervisor, ...]
+    supervisors: tuple[Supervisor, ...]
+
+    def save_snapshot(self) -> "asyncio.Future[int]":
+        """Keep the rules' running durations, so that a restart neither loses nor repeats an alarm."""
+        return self.store.journal.set_setting(SNAPSHOT_KEY, self.engine.snapshot().encode())
+
+    async def close(self) -> None:
+        """Close minutes and marks and commit everything; the store itself is closed by its owner."""
+        self.pipeline.close()
+        self.save_snapshot()
+        await self.store.flush()
+
+
+async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
+    """Build everything over an open store. ConfigError when the built-in rules are damaged."""
+    registry = Registry(store)
+    beds, devices = await registry.beds(), await registry.devices()
+    read_model = _read_model(config, clock, store, beds, devices, await _inventory_rev(store, beds, devices))
+    utc = datetime.fromtimestamp(clock.anchor().utc_ns / 1e9, tz=UTC)
+    rulebook = await open_rulebook(config, store, utc)
+    upstreams = [upstream.name for upstream in config.upstream]
+    engine = Engine(
+        rulebook.rules, bed_scopes(beds, devices), device_scopes(devices), config.site.mode, upstreams=upstreams
+    )
+    inbox = _Inbox()
+    worker = _worker(config, clock, read_model, inbox, devices)
+    pipeline = Pipeline(
+        clock, config.zone, config.site.mode, devices=devices, engine=engine, store=store, worker=worker,
+        watcher=read_model, outputs=LocalSignals(read_model),
+    )  # fmt: skip
+    inbox.pipeline = pipeline
+    await _take_up(engine, pipeline, store, read_model)
+    commands = Commands(AlarmDesk(engine, pipeline, store), frozenset(upstreams))
+    reader = PlatformReader(read_model, store, await _birth(store, clock, rulebook))
+    asks = PlatformAsks(commands, engine, pipeline)
+    uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)
+    _connect(pipeline, store, uplinks)
+    _watch_gauges(read_model, store, worker)
+    parts, supervisors = _outside(config, clock, devices, pipeline)
+    if rulebook.refused:
+        detail = {"part": "rules", "reason": rulebook.refused, "hint": rulebook.hint}
+        pipeline.event(Event("box_trouble", clock.now(), detail=detail))
+    return Rooms(
+        store, engine, worker, pipeline, read_model, commands, rulebook, beds, devices, uplinks, parts, supervisors
+    )
+
+
+class _Inbox:
+    """Where the worker's answers go; the pipeline is built after the worker, since it feeds it."""
+
+    pipeline: Pipeline
+
+    def result(self, result: Measurement | Event) -> None:
+        self.pipeline.result(result)
+
+    def gap(self, gap: Gap) -> None:
+        self.pipeline.gap(gap)
+
+
+class LocalSignals:
+    """What sounds and lights beside the bed. Until an output driver is fitted, page and journal are the signal."""
+
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
+        self._shown: Mapping[str, str] = {}
+
+    def show(self, channels: Mapping[str, str]) -> None:
+        for channel, pattern in channels.items():
+            if self._shown.get(channel, "off") != pattern:
+                log.warning("signal %s: %s", channel, pattern)
+                self._read_model.saw_state(f"signal.{channel}", pattern)
+        self._shown = dict(channels)
+
+
+class StoredHistory:
+    """`gateway.readmodel.History` over the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def alarms(self, limit: int, bed: str | None) -> Sequence[Alarm]:
+        return await self._store.alarms.history(limit, bed)
+
+    async def minutes(
+        self, bed: str, quantity: str, from_: Stamp | None, to: Stamp | None, limit: int
+    ) -> Sequence[Minute]:
+        return await self._store.journal.minutes(bed, quantity, from_, to, limit)
+
+    async def gaps(self, limit: int) -> Sequence[Gap]:
+        return await self._store.journal.gaps(limit)
+
+    async def counts(self) -> Mapping[str, int]:
+        return await self._store.journal.counts()
+
+    async def manifest(self, upstream: str) -> Mapping[str, Mapping[str, int]]:
+        return await self._store.outbox.manifest(upstream)
+
+
+def _read_model(
+    config: Config, clock: Clock, store: Store, beds: tuple[Bed, ...], devices: tuple[Device, ...], rev: int
+) -> ReadModel:
+    site = config.site
+    identity = Identity(site.gateway, site.site, importlib.metadata.version("carebed"), site.mode)
+
+    def when(at: Stamp) -> int | None:
+        anchor = clock.anchor() if at.boot_id == clock.boot_id else store.anchor_of(at)
+        return None if anchor is None else anchor.utc_ns_of(at)
+
+    read_model = ReadModel(clock, identity, StoredHistory(store), when=when)
+    read_model.set_inventory(beds, devices, rev)
+    read_model.set_uplinks([upstream.name for upstream in config.upstream])
+    read_model.saw_state("store", "ready")
+    return read_model
+
+
+def _worker(
+    config: Config, clock: Clock, read_model: ReadModel, inbox: _Inbox, devices: Sequence[Device]
+) -> WorkerLink:
+    def on_state(state: WorkerState) -> None:
+        read_model.saw_state("worker", state.name.value, state.reason)
+        kind = "box_trouble" if state.name.value in ("dead", "degraded") else "box_recovered"
+        if state.name.value != "starting":
+            detail = {"part": "worker", "reason": state.reason}
+            inbox.pipeline.event(Event(kind, clock.now(), detail=detail))
+
+    worker = WorkerLink(
+        clock, cache_dir=config.paths.cache_dir, on_result=inbox.result, on_gap=inbox.gap, on_state=on_state
+    )
+    for device in devices:
+        if device.settings:
+            worker.describe(device.id, "acc", device.settings)
+    return worker
+
+
+async def _take_up(engine: Engine, pipeline: Pipeline, store: Store, read_model: ReadModel) -> None:
+    """Go on where the last life of the daemon stopped."""
+    snapshot = await store.journal.setting(SNAPSHOT_KEY)
+    if snapshot is not None:
+        try:
+            engine.load_snapshot(snapshot.decode(), pipeline.now())
+        except StoreError as error:
+            log.warning("%s (%s)", error, error.hint)
+    open_alarms = await store.alarms.open_alarms()
+    engine.restore(open_alarms)
+    for alarm in open_alarms:
+        read_model.saw_alarm(alarm)
+
+
+async def _birth(store: Store, clock: Clock, rulebook: Rulebook) -> Birth:
+    known = msgspec.json.decode(await store.journal.setting(BOOTS_KEY) or b'[0, ""]', type=tuple[int, str])
+    boots = known[0] + (known[1] != clock.boot_id)
+    if boots != known[0]:
+        store.journal.set_setting(BOOTS_KEY, msgspec.json.encode((boots, clock.boot_id)))
+    version = importlib.metadata.version("carebed")
+    return Birth(boots, version, configuration_rev=0, rules_rev=rulebook.rev, rules_sha256=rulebook.sha256)
+
+
+async def _inventory_rev(store: Store, beds: Sequence[Bed], devices: Sequence[Device]) -> int:
+    """Rises by one whenever the registry is not as it was at the last start."""
+    digest = hashlib.sha256(msgspec.json.encode((list(beds), list(devices)))).hexdigest()
+    rev, known = msgspec.json.decode(await store.journal.setting(INVENTORY_KEY) or b'[0, ""]', type=tuple[int, str])
+    if known == digest:
+        return rev
+    store.journal.set_setting(INVENTORY_KEY, msgspec.json.encode((rev + 1, digest)))
+    return rev + 1
+
+
+def _connect(pipeline: Pipeline, store: Store, uplinks: Mapping[str, Link]) -> None:
+    pipeline.uplinks.extend(uplinks.values())
+
+    def on_rows(_stream: str) -> None:
+        for link in uplinks.values():
+            link.rows_ready()
+
+    store.outbox.watch(on_rows)
+    for name in uplinks:
+        store.outbox.register(name)
+
+
+def _watch_gauges(read_model: ReadModel, store: Store, worker: WorkerLink) -> None:
+    read_model.watch_gauge("worker_queued_blocks", lambda: float(worker.state.queued_blocks))
+    read_model.watch_gauge("worker_rss_bytes", lambda: float(worker.state.rss_bytes))
+    read_model.watch_gauge("worker_restarts", lambda: float(worker.state.restarts))
+    read_model.watch_gauge("alarms_unsaved", lambda: float(store.alarms.unsaved))
+
+
+def _outside(
+    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline
+) -> tuple[tuple[PartSupervisor, ...], tuple[Supervisor, ...]]:
+    """Radios and drivers; a device nobody can drive is a fault of its own."""
+    links = make_links(config, clock)
+    drivers, misfits = make_drivers(devices, links, clock)
+    for misfit in misfits:
+        log.error("%s: %s (%s)", misfit.device.id, misfit.reason, misfit.hint)
+        detail = {"reason": misfit.reason, "hint": misfit.hint}
+        pipeline.event(Event("device_fault", clock.now(), misfit.device.bed, misfit.device.id, detail))
+    radios = [link for link in links.values() if isinstance(link, BleAdapter)]
+    parts = tuple(PartSupervisor(f"radio {radio.name}", radio.run, pipeline.event, clock) for radio in radios)
+    return parts, tuple(Supervisor(driver, pipeline, clock) for driver in drivers)

@@ -1,0 +1,70 @@
+"""Which rules are in force on this box: the built-in ones, and over them the signed bundle that the file names.
+
+A bundle that cannot be trusted changes nothing: the built-in rules stay in force and the refusal is trouble of the box.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from edge_rules.bundle import Box, apply_bundle, open_bundle
+from edge_rules.rule import Rule
+from edge_rules.rulefile import load_defaults
+from gateway.config import Config
+from gateway.core.errors import CarebedError
+from gateway.keys import key_id, verifier
+from gateway.store.database import Store
+
+TAKEN_KEY = "rules.bundles"  # setting: {bundle id: [version, sha256 of the sealed text]}
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """rev and sha256 of what is in force, for the birth message; refused: why the bundle was not taken, "" if it was.
+
+    signed: a clinical owner's bundle is in force.
+    """
+
+    rules: tuple[Rule, ...]
+    rev: int
+    sha256: str
+    signed: bool = False
+    refused: str = ""
+    hint: str = ""
+
+
+async def open_rulebook(config: Config, store: Store, utc: datetime) -> Rulebook:
+    """Never raises for a bad bundle; ConfigError when the built-in rules themselves are damaged."""
+    rules = load_defaults()
+    built_in = Rulebook(rules, 0, _digest(rules))
+    if config.rules.bundle is None or config.rules.bundle_key is None:
+        return built_in
+    try:
+        text = config.rules.bundle.read_text(encoding="utf-8")
+        return await _with_bundle(built_in, text, config, store, utc)
+    except OSError as error:
+        refused = f"the bundle {config.rules.bundle} cannot be read: {error.strerror}"
+        return Rulebook(rules, 0, built_in.sha256, refused=refused, hint="check [rules] bundle in carebed.toml")
+    except CarebedError as error:
+        return Rulebook(rules, 0, built_in.sha256, refused=str(error), hint=error.hint)
+
+
+async def _with_bundle(built_in: Rulebook, text: str, config: Config, store: Store, utc: datetime) -> Rulebook:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    taken = msgspec.json.decode(await store.journal.setting(TAKEN_KEY) or b"{}", type=dict[str, tuple[int, str]])
+    # The bundle in force is read again at each start; only another text must have a higher version.
+    versions = {name: version - (known == digest) for name, (version, known) in taken.items()}
+    tenant = config.upstream[0].tenant if config.upstream else ""
+    signer = config.rules.bundle_key or ""
+    keys = {key_id(signer): verifier(signer)}
+    bundle = open_bundle(text, keys, Box(tenant, config.site.gateway, versions), utc)
+    rules = apply_bundle(built_in.rules, bundle) if bundle.in_force(utc) else built_in.rules
+    taken[bundle.manifest.id] = (bundle.manifest.version, digest)
+    store.journal.set_setting(TAKEN_KEY, msgspec.json.encode(taken))
+    return Rulebook(rules, bundle.manifest.version, bundle.manifest.sha256, signed=bundle.in_force(utc))
+
+
+def _digest(rules: tuple[Rule, ...]) -> str:
+    return hashlib.sha256(repr([(rule.id, rule.rev) for rule in rules]).encode()).hexdigest()
