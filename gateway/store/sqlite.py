@@ -82,7 +82,7 @@ def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
 def open_file(name: str, directory: Path, aside_stamp: str) -> Opened:
     """Check, quarantine if damaged, open and migrate `directory/name.db`. StoreError when it can be neither."""
     path = directory / f"{name}.db"
-    damage = _damage(path)
+    damage = _damage(path, name)
     quarantined = _put_aside(path, aside_stamp) if damage else None
     try:
         connection = _connect(path)
@@ -115,21 +115,25 @@ def migrate(connection: sqlite3.Connection, name: str, steps: list[tuple[int, st
     steps: the numbered SQL files; given by tests only.
     """
     steps = schemas(name) if steps is None else steps
-    present, newest = int(connection.execute("PRAGMA user_version").fetchone()[0]), steps[-1][0]
-    if present > newest:
-        connection.close()
-        raise StoreError(
-            f"{name}.db has schema {present}, this version of carebed knows schemas up to {newest}",
-            hint="it was written by a newer carebed: install that version again, or restore the backup made before it",
-        )
+    present = _version(connection, name, steps[-1][0])
     wanted = [(number, sql) for number, sql in steps if number > present]
     if wanted:
         db: Any = sqlite_utils.Database(connection, execute_plugins=False)
         with _immediate(connection):
             for _, sql in wanted:
                 db.executescript(sql)
-            connection.execute(f"PRAGMA user_version = {newest}")
+            connection.execute(f"PRAGMA user_version = {steps[-1][0]}")
     return present == 0
+
+
+def _version(connection: sqlite3.Connection, name: str, newest: int) -> int:
+    present = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if present > newest:
+        raise StoreError(
+            f"{name}.db has schema {present}, this version of carebed knows schemas up to {newest}",
+            hint="it was written by a newer carebed: install that version again, or restore the backup made before it",
+        )
+    return present
 
 
 def store_error(error: BaseException, doing: str) -> StoreError:
@@ -159,13 +163,16 @@ _HINTS = {
 }
 
 
-def _damage(path: Path) -> str:
-    """What `quick_check` says against the file; "" when it is sound or not there."""
+def _damage(path: Path, name: str) -> str:
+    """What `quick_check` says against the file; "" when it is sound or not there. StoreError when it is sound and newer
+    than the code, before anything is written to it."""
     if not path.exists():
         return ""
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if verdict == "ok":
+                _version(connection, name, schemas(name)[-1][0])
     except sqlite3.Error as error:
         if reason_of(error) != "damaged":
             raise store_error(error, f"{path} cannot be checked") from error

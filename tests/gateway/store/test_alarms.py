@@ -1,12 +1,13 @@
 """Alarms are committed one by one, their numbers come once, and commands are known before they act."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.core.clock import ManualClock
-from gateway.core.model import Gap
+from gateway.core.model import Delivery, Gap
 from gateway.store.database import Store
 from tests.gateway.store.crash import crash
 from tests.gateway.store.facts import AT, BED, alarm, heart_rate
@@ -37,6 +38,20 @@ async def test_open_alarms_are_the_newest_states_that_nobody_closed(store: Store
     assert await store.alarms.alarm("a") == alarm("a", 2)
     assert await store.alarms.alarm("zz") is None
     assert await store.alarms.transitions("a") == [alarm("a"), alarm("a", 2)]
+
+
+async def test_progress_of_delivery_is_kept_without_a_new_number(store: Store) -> None:
+    await store.alarms.save(alarm("a"), store.alarms.next_seq())
+    received = replace(alarm("a"), delivery=Delivery.RECEIVED)
+    await store.alarms.progress(received)
+    await store.alarms.progress(replace(alarm("a", 7), delivery=Delivery.STORED))  # not the newest
+    assert await store.alarms.open_alarms() == [received]
+    assert await store.alarms.alarm("a") == received
+    newest = await store.alarms.newest_row("a")
+    assert newest is not None
+    assert (newest.seq, newest.body) == (1, received)
+    await store.alarms.save(alarm("a", 2), store.alarms.next_seq())
+    assert await store.alarms.open_alarms() == [alarm("a", 2)]
 
 
 async def test_an_older_state_that_is_stored_late_does_not_replace_the_newer(store: Store) -> None:
