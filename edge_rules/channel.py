@@ -77,14 +77,14 @@ class Channel:
 class Age:
     """Seconds since a channel's last good reading."""
 
-    __slots__ = ("_channel",)
+    __slots__ = ("channel",)
 
     def __init__(self, channel: Channel) -> None:
-        self._channel = channel
+        self.channel = channel
 
     def read(self, at_ns: int) -> float | None:
         """None when there never was one."""
-        return (at_ns - self._channel.at_ns) / 1e9 if self._channel.ever else None
+        return (at_ns - self.channel.at_ns) / 1e9 if self.channel.ever else None
 
 
 class Pulse:

@@ -28,18 +28,14 @@ class Type(StrEnum):
     TRUTH = "truth value"
 
 
-class Argument(StrEnum):
-    """What a function takes: a value, or the name of an input whose history it looks at."""
-
-    VALUE = "value"
-    NAME = "name"
-
-
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of one argument. `apply` is None where the result is a source of its own, delivered by the engine."""
+    """A function of one argument; takes: None for any type.
 
-    argument: Argument
+    apply: None where the argument is the name of an input whose history is looked at; then the result is a source of
+    its own, which the engine delivers under the text of the call.
+    """
+
     takes: Type | None
     result: Type
     apply: Callable[[Value], Value] | None
@@ -54,10 +50,10 @@ def _known(value: Value) -> Value:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "abs": Function(Argument.VALUE, Type.NUMBER, Type.NUMBER, _abs),
-    "known": Function(Argument.VALUE, None, Type.TRUTH, _known),
+    "abs": Function(Type.NUMBER, Type.NUMBER, _abs),
+    "known": Function(None, Type.TRUTH, _known),
     # Seconds since the last good reading of an input; unknown when there never was one.
-    "age": Function(Argument.NAME, Type.NUMBER, Type.NUMBER, None),
+    "age": Function(Type.NUMBER, Type.NUMBER, None),
 }
 
 
@@ -85,7 +81,6 @@ class _Node:
     run: Evaluate
     type: Type
     position: int
-    name: str | None = None
 
 
 _TOKEN = re.compile(
@@ -293,7 +288,7 @@ class _Parser:
             near = _WORDS.get(token.text) or next(iter(get_close_matches(token.text, self._types, 1)), None)
             hint = f"did you mean {near}?" if near else f"known: {', '.join(sorted(self._types))}"
             raise ExpressionError(token.position, f"unknown name {token.text!r}", hint)
-        return _Node(self._read(token.text), self._types[token.text], token.position, token.text)
+        return _Node(self._read(token.text), self._types[token.text], token.position)
 
     def _read(self, name: str) -> Evaluate:
         self.names[name] = None
@@ -305,17 +300,24 @@ class _Parser:
         if function is None:
             hint = f"functions known: {', '.join(sorted(FUNCTIONS))}"
             raise ExpressionError(token.position, f"unknown function {token.text!r}", hint)
+        if function.apply is None:
+            name = self._input_name(token.text, function)
+            return _Node(self._read(f"{token.text}({name})"), function.result, token.position)
         self._enter(token)
         argument = self._or()
         self._depth -= 1
         self._expect(")")
         if function.takes is not None:
             self._need(argument, function.takes)
-        if function.apply is not None:
-            return _Node(_applied(function.apply, argument.run), function.result, token.position)
-        if argument.name is None:
-            raise ExpressionError(argument.position, f"{token.text} takes the name of an input", "give a plain name")
-        return _Node(self._read(f"{token.text}({argument.name})"), function.result, token.position)
+        return _Node(_applied(function.apply, argument.run), function.result, token.position)
+
+    def _input_name(self, function: str, wanted: Function) -> str:
+        """The bare name in the parentheses of a function that looks at an input's history."""
+        token = self._peek()
+        if self._types.get(token.text) is not wanted.takes or self._tokens[self._next + 1].text != ")":
+            raise ExpressionError(token.position, f"{function} takes the name of one input", "give a plain name")
+        self._next += 2
+        return token.text
 
 
 def _both(left: Evaluate, right: Evaluate) -> Evaluate:

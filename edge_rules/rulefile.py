@@ -160,7 +160,9 @@ class _Reader:
         inputs = self._inputs(table, scope.per)
         priority = self._choice(table, "priority", Priority)
         slots: dict[str, int] = {}
-        predicates = self._predicates(table, scope.per, inputs, slots)
+        written = table.get("input", {})
+        aliases = {*inputs, *(written if isinstance(written, dict) else ())}  # also one whose definition is faulty
+        predicates = self._predicates(table, scope.per, aliases, slots)
         event = self._event(table, predicates["when"])
         removable = self._typed(table, "removable", bool, True)
         if name in FLOOR and (removable or self._bundle != "built-in"):
@@ -308,9 +310,9 @@ class _Reader:
         return Input(name, smoothing, window_s)
 
     def _predicates(
-        self, table: Mapping[str, Any], per: Per, inputs: Mapping[str, Input], slots: dict[str, int]
+        self, table: Mapping[str, Any], per: Per, aliases: Iterable[str], slots: dict[str, int]
     ) -> dict[str, Expression | None]:
-        types = types_in(per) | dict.fromkeys(inputs, Type.NUMBER)
+        types = types_in(per) | dict.fromkeys(aliases, Type.NUMBER)
         result: dict[str, Expression | None] = {}
         for key in ("when", "clear", "unless"):
             text = table.get(key)

@@ -124,8 +124,9 @@ class Ward:
         if cell.timed:
             self._timed.append(cell)
         for name, source in zip(rule.names, sources, strict=True):
-            if isinstance(source, Channel):
-                self._listen(self._place(rule, source.input.quantity, key, bed), source, cell)
+            channel = source.channel if isinstance(source, Age) else source
+            if isinstance(channel, Channel):
+                self._listen(self._place(rule, channel.input.quantity, key, bed), channel, cell)
             elif name in FACTS:
                 self._by_fact[name, self._fact_key(rule, name, key, bed)].append(cell)
         return cell
