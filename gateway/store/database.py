@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -250,26 +251,37 @@ class _Threads:
 
 def _open(directory: Path, now: datetime) -> tuple[_Found, int]:
     """On the writer thread: everything the loop needs to know, and the lock that keeps a second process out."""
-    lock = _lock(directory)
-    try:
+    with ExitStack() as undo:
+        lock = _lock(directory)
+        undo.callback(os.close, lock)
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
-        journal, alarms = open_file("journal", directory, stamp), open_file("alarms", directory, stamp)
-        lost_both = int(now.timestamp()) << LOST_BOTH_SHIFT if journal.quarantined and alarms.quarantined else 0
-        floor = max(lost_both, _floor(journal, "alarm")) if alarms.fresh else 0
-        numbers = alarms.file.transact(lambda db: open_numbers(db, floor))
-        floors = {stream: max(lost_both, _floor(alarms, stream)) for stream in JOURNAL_STREAMS}
-        heads = journal.file.transact(lambda db: _open_heads(db, floors if journal.fresh else {}))
-        lows = {stream: bounds(journal.file.db, stream)[0] or head + 1 for stream, head in heads.items()}
-        lows["alarm"] = bounds(alarms.file.db, "alarm")[0] or numbers.stored + 1
-        lanes = {**load_lanes(journal.file.db), **load_lanes(alarms.file.db)}
-        anchors = [Anchor(*row) for row in journal.file.db.execute(_ANCHORS).fetchall()]
-    except sqlite3.Error as error:
-        os.close(lock)
-        raise store_error(error, f"the databases in {directory} cannot be opened") from error
-    except BaseException:
-        os.close(lock)
-        raise
-    return _Found(journal, alarms, numbers, heads, lows, lanes, anchors), lock
+        journal, alarms = (_open_one(name, directory, stamp, undo) for name in ("journal", "alarms"))
+        try:
+            found = _find(journal, alarms, now)
+        except sqlite3.Error as error:
+            raise store_error(error, f"the databases in {directory} cannot be opened") from error
+        undo.pop_all()
+    return found, lock
+
+
+def _open_one(name: str, directory: Path, stamp: str, undo: ExitStack) -> Opened:
+    opened = open_file(name, directory, stamp)
+    undo.callback(opened.file.close)
+    return opened
+
+
+def _find(journal: Opened, alarms: Opened, now: datetime) -> _Found:
+    """Settle numbers, and read marks and anchors."""
+    lost_both = int(now.timestamp()) << LOST_BOTH_SHIFT if journal.quarantined and alarms.quarantined else 0
+    floor = max(lost_both, _floor(journal, "alarm")) if alarms.fresh else 0
+    numbers = alarms.file.transact(lambda db: open_numbers(db, floor))
+    floors = {stream: max(lost_both, _floor(alarms, stream)) for stream in JOURNAL_STREAMS}
+    heads = journal.file.transact(lambda db: _open_heads(db, floors if journal.fresh else {}))
+    lows = {stream: bounds(journal.file.db, stream)[0] or head + 1 for stream, head in heads.items()}
+    lows["alarm"] = bounds(alarms.file.db, "alarm")[0] or numbers.stored + 1
+    lanes = {**load_lanes(journal.file.db), **load_lanes(alarms.file.db)}
+    anchors = [Anchor(*row) for row in journal.file.db.execute(_ANCHORS).fetchall()]
+    return _Found(journal, alarms, numbers, heads, lows, lanes, anchors)
 
 
 _ANCHORS = "SELECT boot, mono_ns, utc_ns, uncertainty_ns, source FROM anchor ORDER BY boot, mono_ns"

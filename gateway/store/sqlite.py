@@ -85,9 +85,8 @@ def open_file(name: str, directory: Path, aside_stamp: str) -> Opened:
     damage = _damage(path, name)
     quarantined = _put_aside(path, aside_stamp) if damage else None
     try:
-        connection = _connect(path)
-        fresh = migrate(connection, name)
-    except (sqlite3.Error, OSError) as error:
+        connection, fresh = _connect(path, name)
+    except sqlite3.Error as error:
         raise store_error(error, f"{path} cannot be opened") from error
     return Opened(SqliteFile(name, path, connection), fresh, quarantined, damage)
 
@@ -195,13 +194,20 @@ def _put_aside(path: Path, stamp: str) -> Path:
     return target
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """synchronous=FULL in both files: a row whose future has resolved survives a power cut. In groups of a second that
-    costs one fsync a second; NORMAL would save it and could lose every row since the last checkpoint."""
+def _connect(path: Path, name: str) -> tuple[sqlite3.Connection, bool]:
+    """The writer's connection, migrated, and whether there was no schema before.
+
+    synchronous=FULL in both files: a row whose future has resolved survives a power cut. In groups of a second that
+    costs one fsync a second; NORMAL would save it and could lose every row since the last checkpoint.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in (
-        "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
-        f"busy_timeout = {BUSY_TIMEOUT_MS}", f"journal_size_limit = {WAL_LIMIT_BYTES}",
-    ):  # fmt: skip  # auto_vacuum only takes before the first table exists
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+    try:
+        for pragma in (
+            "auto_vacuum = INCREMENTAL", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
+            f"busy_timeout = {BUSY_TIMEOUT_MS}", f"journal_size_limit = {WAL_LIMIT_BYTES}",
+        ):  # fmt: skip  # auto_vacuum only takes before the first table exists
+            connection.execute(f"PRAGMA {pragma}")
+        return connection, migrate(connection, name)
+    except BaseException:
+        connection.close()
+        raise
