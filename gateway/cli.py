@@ -1,0 +1,203 @@
+"""The command `carebed`: parse, call, print. No logic lives here; a command's modules are imported when it is given."""
+
+import argparse
+import asyncio
+import difflib
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import NoReturn
+
+from gateway.core.errors import CarebedError, ConfigError
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_NO_DAEMON, EXIT_CONFIG, EXIT_INTERRUPTED = 0, 1, 2, 69, 78, 130
+CONFIG = Path("/etc/carebed/carebed.toml")
+
+PURPOSE = """\
+The gateway beside the bed: hears sensors, computes on the spot, alarms without
+the internet and loses nothing. Not a certified medical device; it supports care
+staff and is not for life-sustaining monitoring.
+"""
+MANUAL = """\
+files:
+  /etc/carebed/carebed.toml     the installer's configuration; every key: gateway/README.md
+  /var/lib/carebed              databases: alarms.db and journal.db
+  /var/cache/carebed            compiled kernels; may be deleted at any time
+  /run/carebed/page.sock        where `carebed status` asks the running daemon
+
+exit codes:
+  0     done; for demo: everything that was expected happened
+  1     failed; for demo: something that was expected did not happen
+  2     the command line is wrong
+  69    no gateway is running (status), or one is running that must not (provision)
+  70    a part of the daemon ended that must not end; the service manager starts it again
+  75    the page's port is taken, or another gateway is running
+  78    the configuration or ward file has faults; each is printed with its line and a hint
+
+examples:
+  carebed demo                                  a virtual ward on this machine, with its page
+  carebed demo --story short --json --no-browser
+  carebed check-config /etc/carebed/carebed.toml
+  carebed provision import ward.toml --dry-run
+  carebed run --config /etc/carebed/carebed.toml
+  carebed status --json
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a mistyped command or option with the nearest one there is."""
+
+    def error(self, message: str) -> NoReturn:
+        known = list(self.words())
+        wrong = re.search(r"invalid choice: '([^']*)'|unrecognized arguments: (\S+)", message)
+        near = difflib.get_close_matches((wrong.group(1) or wrong.group(2)) if wrong else "", known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"see: {self.prog} --help"
+        print(f"{self.prog}: {message}\n{hint}", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+    def words(self) -> Iterator[str]:
+        """Every command and option that may be typed here or below."""
+        yield from self._option_string_actions
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                for name, below in action.choices.items():
+                    yield name
+                    yield from below.words()
+
+
+class _Manual(argparse.RawDescriptionHelpFormatter):
+    """Keeps our own lines and puts a command and its summary on one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=18, width=100)
+
+
+def parser() -> Parser:
+    """The whole command line."""
+    top = Parser(prog="carebed", description=PURPOSE, epilog=MANUAL, formatter_class=_Manual, allow_abbrev=False)
+    top.add_argument("--version", action="version", version=f"carebed {version()}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+
+    def command(name: str, summary: str, call: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        added.set_defaults(call=call)
+        return added
+
+    run = command("run", "be the gateway until stopped; a broken file is served as a page that explains it", _run)
+    _config_option(run)
+    check = command("check-config", "print every fault of a configuration file, each with its line and a hint", _check)
+    check.add_argument("file", type=Path, metavar="FILE", nargs="?", default=CONFIG, help=f"default: {CONFIG}")
+    status = command("status", "ask the running gateway how it is", _status)
+    status.add_argument("--json", action="store_true", help="as one JSON document")
+    status.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
+    _config_option(status)
+    _demo_options(command("demo", "play a story in a virtual ward with real protocols and a real broker", _demo))
+    warm = command("warm", "compile and check the signal kernels, so that the first start is quick", _warm)
+    warm.add_argument("--cache", type=Path, metavar="DIR", help="where to keep them; default: the usual place")
+    _provision_options(command("provision", "change which beds and devices belong to this gateway", _provision))
+    command("version", "print the version", _version)
+    return top
+
+
+def _config_option(to: argparse.ArgumentParser) -> None:
+    to.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+
+
+def _demo_options(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--story", choices=("short", "full"), default="full", help="short: under a minute; default: full")
+    demo.add_argument("--json", action="store_true", help="print one JSON document of what was expected and happened")
+    demo.add_argument("--no-browser", action="store_true", help="do not open the page")
+    demo.add_argument("--recordings", type=Path, metavar="DIR", help="drive the devices from recorded data")
+    demo.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the page; default: the terminal's")
+
+
+def _provision_options(provision: argparse.ArgumentParser) -> None:
+    actions = provision.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    ward = actions.add_parser("import", help="add or change beds and devices from a ward file", allow_abbrev=False)
+    ward.add_argument("file", type=Path, metavar="FILE", help="a ward file (TOML)")
+    ward.add_argument("--dry-run", action="store_true", help="only say what would change")
+    _config_option(ward)
+
+
+def version() -> str:
+    """The installed version; "unknown" in a source tree that was never installed."""
+    try:
+        return metadata.version("carebed")
+    except metadata.PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def _run(args: argparse.Namespace) -> int:
+    from gateway import daemon
+
+    return daemon.run(args.config)
+
+
+def _check(args: argparse.Namespace) -> int:
+    from gateway import config, errands
+
+    print(f"{args.file}: good: {errands.summary(config.load(args.file))}")
+    return EXIT_OK
+
+
+def _status(args: argparse.Namespace) -> int:
+    from gateway import control, errands
+
+    texts = control.terminal_texts(args.lang)
+    status, found = control.report(errands.socket_path(args.config), texts)
+    for line in [json.dumps(found, ensure_ascii=False)] if args.json else control.lines(found, texts):
+        print(line)
+    return EXIT_CONFIG if status == control.SERVICE_UNAVAILABLE else EXIT_OK
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from gateway import control
+    args.lang = control.terminal_language(args.lang)
+    play: Callable[[argparse.Namespace], int] = importlib.import_module("gateway.demo.run").main
+    return play(args)
+
+
+def _warm(args: argparse.Namespace) -> int:
+    from gateway import errands
+
+    return errands.warm(args.cache or errands.kernel_cache())
+
+
+def _provision(args: argparse.Namespace) -> int:
+    from gateway import config, errands
+
+    result = asyncio.run(errands.import_ward(config.load(args.config), args.file, dry_run=args.dry_run))
+    for sign, names in (("+", result.added), ("~", result.changed)):
+        for name in names:
+            print(f"{sign} {name}")
+    would = "would be " if result.dry_run else ""
+    print(f"{len(result.added)} {would}added, {len(result.changed)} {would}changed, {result.unchanged} unchanged")
+    return EXIT_OK
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(f"carebed {version()}")
+    return EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code; see MANUAL."""
+    args = parser().parse_args(argv)
+    call: Callable[[argparse.Namespace], int] = args.call
+    try:
+        return call(args)
+    except ConfigError as error:
+        print(f"{error}\n{error.hint}", file=sys.stderr)
+        return EXIT_CONFIG
+    except CarebedError as error:
+        print(f"carebed: {error}\n{error.hint}", file=sys.stderr)
+        return EXIT_NO_DAEMON if args.command in ("status", "provision") else EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        sys.stdout = open("/dev/null", "w", encoding="utf-8")  # noqa: SIM115 - so that the exit does not flush again
+        return EXIT_OK
