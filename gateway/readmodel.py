@@ -225,8 +225,8 @@ class ReadModel:
         return self._bed(self._beds[bed], self.open_alarms()) if bed in self._beds else None
 
     def open_alarms(self) -> tuple[AlarmState, ...]:
-        """Unanswered before answered, by priority, newest first."""
-        alarms = [self._alarm(alarm) for alarm in self._open.values()]
+        """Unanswered before answered, by priority, newest first; without those that another alarm explains."""
+        alarms = [self._alarm(alarm) for alarm in self._open.values() if not alarm.hidden_by]
         alarms.sort(key=lambda alarm: alarm.raised_utc_ms or 0, reverse=True)
         alarms.sort(key=lambda alarm: (alarm.acknowledged_by is not None, RANK[alarm.priority]))
         return tuple(alarms)
@@ -245,8 +245,10 @@ class ReadModel:
         """Open ones first, then the newest of the rest as stored."""
         shown = [alarm for alarm in self.open_alarms() if bed in (None, alarm.bed)]
         known = {alarm.id for alarm in shown}
-        older = [self.find_alarm(alarm.id) or alarm for alarm in await self.history.alarms(limit, bed)]
-        shown += [self._alarm(alarm) for alarm in older if alarm.id not in known]
+        stored = {alarm.id: alarm for alarm in await self.history.alarms(limit, bed)}
+        hidden = [alarm for alarm in self._open.values() if alarm.hidden_by and bed in (None, alarm.bed)]
+        newest = {**{alarm.id: alarm for alarm in hidden}, **stored}
+        shown += [self._alarm(self.find_alarm(name) or newest[name]) for name in newest if name not in known]
         return tuple(shown[:limit])
 
     def devices(self) -> tuple[DeviceState, ...]:

@@ -43,7 +43,10 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class AlarmState:
-    """An alarm as people need it. values and quality: what it was raised on. via: where it was acknowledged."""
+    """An alarm as people need it.
+
+    values and quality: what it was raised on. via: where it was acknowledged. local, overdue, hidden_by: as in `Alarm`.
+    """
 
     id: str
     rev: int
@@ -64,7 +67,11 @@ class AlarmState:
     acknowledged_by: str | None
     note: str
     via: str | None
+    attended_by: str | None
     escalation: int
+    local: str
+    overdue: str
+    hidden_by: str
     outcome: str
     values: Mapping[str, float]
     quality: float
@@ -237,7 +244,11 @@ def alarm_state_of(alarm: Alarm, room: str | None, now: Stamp, utc_ms: UtcMs) ->
         acknowledged_by=acknowledgement.by if acknowledgement else None,
         note=acknowledgement.note if acknowledgement else "",
         via=acknowledgement.via if acknowledgement else None,
+        attended_by=alarm.attended.by if alarm.attended else None,
         escalation=alarm.escalation,
+        local=alarm.local,
+        overdue=alarm.overdue,
+        hidden_by=alarm.hidden_by,
         outcome=alarm.outcome,
         values=dict(alarm.values),
         quality=alarm.quality,

@@ -2,6 +2,7 @@
 
 import json
 import string
+import tomllib
 from datetime import UTC, datetime
 from importlib import resources
 
@@ -11,19 +12,8 @@ from gateway.core import model
 from gateway.core.quantities import QUANTITIES
 from gateway.texts import LANGUAGES, load, preferred
 
-RULES = (
-    "sos",
-    "fall",
-    "no_vital_sign",
-    "sensor_lost",
-    "uplink_lost",
-    "box_in_trouble",
-    "night_exit",
-    "heart_rate_high",
-    "heart_rate_low",
-    "respiration_rate_high",
-    "respiration_rate_low",
-)
+DEFAULTS = tomllib.loads(resources.files("edge_rules").joinpath("defaults.toml").read_text(encoding="utf-8"))
+RULES = tuple(DEFAULTS["rule"])
 EVENTS = (
     "sos_pressed",
     "service_requested",
