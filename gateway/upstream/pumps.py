@@ -71,6 +71,8 @@ class Pumps:
         self._marks = {stream: Marks() for stream in STREAMS}
         self._retry_at: dict[str, Stamp] = {}
         self._early: deque[tuple[Alarm, int, Stamp]] | None = deque(maxlen=1000)  # full: the oldest comes by the outbox
+        self._opening = 0
+        self._opened = asyncio.Event()
         self._rows_ready = asyncio.Event()
         self._quiet = asyncio.Event()
         self._backlog_due = asyncio.Event()
@@ -95,16 +97,25 @@ class Pumps:
 
     async def begin(self) -> None:
         """After the birth: open alarms nobody acknowledged, high to low and oldest first, then what came since."""
-        rows = [row for row in await self._house.reader.open_alarms() if _unacknowledged(row)]
+        fresh = {row.seq for row in await self._house.outbox.live(self._upstream, "alarm", BATCH_ROWS)}
+        fresh |= {seq for _, seq, _ in self._early or ()}
+        opened = await self._house.reader.open_alarms()
+        rows = [row for row in opened if _unacknowledged(row) and row.seq not in fresh]
+        self._opening = len(rows)
         for row in sorted(rows, key=_urgency):
             message = message_of(row, self._house.when)
             await self.window.slot(Lane.ALARM)
             self._launch("alarm", message, self._open_alarm_answered)
+        if not rows:
+            self._opened.set()
         early, self._early = self._early, None
         for alarm, seq, at in early or ():
             self._send_alarm(alarm, seq, at)
 
     def _open_alarm_answered(self, stream: str, message: Event, code: int) -> None:
+        self._opening -= 1
+        if self._opening == 0:
+            self._opened.set()  # only now: a page must not bring once more what was on its way just then
         if code == LOST:
             return
         if not _delivered(code):
@@ -217,9 +228,8 @@ class Pumps:
 
     def _delivered(self, stream: str, message: Event) -> None:
         self._tally.rows += 1
-        if self._marks[stream].held:
+        if self._tally.held.pop(stream, None):
             self._marks[stream].held = ""
-            self._tally.held.pop(stream, None)
             self._retry_at.pop(stream, None)
             self._rows_ready.set()
         if isinstance(message, AlarmState):
@@ -270,6 +280,7 @@ class Pumps:
 
     async def backlog(self) -> None:
         """Push pages, alarms first, oldest first, at the bucket's pace and only while nothing live waits."""
+        await self._opened.wait()
         while True:
             self._backlog_due.clear()
             if not await self._next_stream():

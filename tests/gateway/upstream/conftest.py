@@ -14,6 +14,7 @@ from gateway.upstream.link import Link
 from gateway.upstream.platform import Platform
 from gateway.upstream.topics import Topics
 from tests.broker import Broker, mosquitto_path
+from tests.gateway.upstream.fake_broker import FakeBroker
 from tests.gateway.upstream.house import MemoryHouse
 from tests.proxy import Proxy
 
@@ -30,11 +31,33 @@ QUICK = Pace(
 )
 
 
+MakeBroker = Callable[..., Broker]
+
+
 @pytest.fixture
-async def broker() -> AsyncIterator[Broker]:
+async def make_broker() -> AsyncIterator[MakeBroker]:
+    """Brokers, not yet started, that are gone after the test."""
     if mosquitto_path() is None:
         pytest.skip("mosquitto is not installed: apt install mosquitto")
-    started = await Broker().start()
+    made: list[Broker] = []
+
+    def make(**arguments: Any) -> Broker:
+        made.append(Broker(**arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
+
+
+@pytest.fixture
+async def broker(make_broker: MakeBroker) -> Broker:
+    return await make_broker().start()
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeBroker]:
+    started = await FakeBroker().start()
     yield started
     await started.stop()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import numpy as np
 
@@ -140,6 +141,7 @@ class MemoryHouse:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self.outbox = MemoryOutbox(self)
+        self.random = Random(3)
         self.events: list[Event] = []
         self.calls: list[tuple[str, str, int]] = []
         self.received_at_ns: dict[str, int] = {}
@@ -234,23 +236,28 @@ class MemoryHouse:
         self.outbox.rows[stream].append(MemoryRow(stream, seq, bed, self.clock.now(), body))
         return seq
 
-    def keep_summary(self, rate: float = 61.0) -> int:
-        return self.keep("summary", summary(self.clock.now(), rate))
+    def keep_summary(self) -> int:
+        return self.keep("summary", summary(self.clock.now(), self.random))
 
 
-def summary(start: Stamp, rate: float = 61.0, bed: str = BED) -> tuple[Minute, ...]:
-    """One bed's minute with five quantities."""
+def summary(start: Stamp, random: Random, bed: str = BED) -> tuple[Minute, ...]:
+    """A sleeper's minute of five quantities, with noise from one minute to the next and now and then lost seconds."""
     column = np.full(60, np.nan, np.float32)
-    return tuple(
-        Minute(bed, name, start, 60, low + rate / 100, low + 2.25 + rate / 100, low + 9 + rate / 100, 0.93, column)
-        for name, low in (
-            ("heart_rate", 58.0),
-            ("respiration_rate", 14.0),
-            ("movement", 0.0),
-            ("bed_occupied", 1.0),
-            ("bed_load", 60.0),
-        )
-    )
+    minutes = []
+    for name, low in _LEVELS:
+        mean, n = low + random.gauss(0.0, 1.5), 60 if random.random() < 0.8 else random.randint(30, 59)
+        least, most = mean - random.expovariate(0.5), mean + random.expovariate(0.3)
+        minutes.append(Minute(bed, name, start, n, least, mean, most, n / 60 * random.uniform(0.85, 1.0), column))
+    return tuple(minutes)
+
+
+_LEVELS = (
+    ("heart_rate", 58.0),
+    ("respiration_rate", 14.0),
+    ("movement", 0.2),
+    ("bed_occupied", 1.0),
+    ("bed_load", 60.0),
+)
 
 
 def alarm(

@@ -2,7 +2,6 @@
 
 import json
 import zlib
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.core.clock import ManualClock
 from gateway.core.errors import ProtocolError
-from gateway.core.model import Event, Gap, Measurement, Minute, Stamp
+from gateway.core.model import Event, Gap, Measurement, Stamp
 from gateway.upstream import envelope
 from gateway.upstream.pages import messages_of, pack, page_of, unpack
 from gateway.upstream.ports import Timing
@@ -129,22 +128,8 @@ def _summaries(count: int) -> list[envelope.Event]:
     rows = []
     for number in range(count):
         start = house.clock.now().plus_s(60 * number)
-        minutes = tuple(_noisy(minute, random) for minute in summary(start))
-        rows.append(MemoryRow("summary", number, BED, start, minutes))
+        rows.append(MemoryRow("summary", number, BED, start, summary(start, random)))
     return [message_of(row, house.when, hist=True) for row in rows]
-
-
-def _noisy(minute: Minute, random: Random) -> Minute:
-    mean = minute.mean + random.gauss(0.0, 1.5)
-    n = 60 if random.random() < 0.8 else random.randint(30, 59)
-    return replace(
-        minute,
-        n=n,
-        mean=mean,
-        min=mean - random.expovariate(0.5),
-        max=mean + random.expovariate(0.3),
-        quality=n / 60 * random.uniform(0.85, 1.0),
-    )
 
 
 def test_an_hour_of_one_bed_costs_at_most_50_bytes_a_minute() -> None:
