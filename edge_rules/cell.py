@@ -86,7 +86,7 @@ class Cell:
             or self.seconds != 0
             or self.rearm_ns > 0
             or self.event_ns >= 0
-            or self.due_ns % IDLE_STEP_NS != 0
+            or bool(self.reported)
         )
 
     def env(self, at_ns: int) -> Env:
@@ -97,7 +97,8 @@ class Cell:
         """Look at the inputs as they are at `at_ns` (of the fact that came in, or of the tick)."""
         if self._every_ns and at_ns < self.due_ns:
             return Verdict.NONE
-        at_ns = max(at_ns, self.known_ns)
+        if self.phase is not Phase.INACTIVE:
+            at_ns = max(at_ns, self.known_ns)  # a late value cannot undo what was already known
         env = self.env(at_ns)
         when, unless = self.rule.when, self.rule.unless
         truth = when.evaluate(env) if when is not None else None

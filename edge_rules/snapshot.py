@@ -5,6 +5,7 @@ after a reboot they are laid so that the time passed is the difference of UTC, a
 clock that stepped by a year must not ripen a single duration), and nothing at all while UTC is not to be trusted.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,12 @@ class ChannelState(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The whole. beds: bed, device, occupied, at, changed, derived."""
+    """The whole. beds: bed, device, occupied, at, changed, derived. idle_due_ns: of every cell not listed."""
 
     boot: str
     mono_ns: int
     utc_s: float
+    idle_due_ns: int
     cells: list[CellState]
     channels: list[ChannelState]
     beds: list[tuple[str, str, bool, int, int, bool]]
@@ -83,9 +85,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 def dump(ward: "Ward", book: AlarmBook, now: Now | None) -> str:
     """The state as it is after the last call."""
     facts = ward.facts
+    dues = Counter(cell.due_ns for cell in ward.cells() if not cell.lively)
+    idle_due_ns = dues.most_common(1)[0][0] if dues else 0
     snapshot = Snapshot(
-        now.stamp.boot_id if now else "", now.stamp.mono_ns if now else 0, now.utc_s if now else 0.0,
-        [_cell(cell) for cell in ward.cells() if cell.lively],
+        now.stamp.boot_id if now else "", now.stamp.mono_ns if now else 0, now.utc_s if now else 0.0, idle_due_ns,
+        [_cell(cell) for cell in ward.cells() if cell.lively or cell.due_ns != idle_due_ns],
         [ChannelState(_name(key), *channel.state()) for key, channel in ward.channels.items() if channel.ever],
         [
             (bed, device, reading.occupied, reading.at_ns, reading.changed_ns, reading.derived)
@@ -145,10 +149,13 @@ def _cell(cell: Cell) -> CellState:
 
 
 def _load_cells(snapshot: Snapshot, ward: "Ward", shift: Shift) -> None:
+    for cell in ward.cells():
+        cell.due_ns = shift(snapshot.idle_due_ns)
     for state in snapshot.cells:
-        cell = ward.named(state.rule, state.key, state.bed, state.device)
-        if cell is None or cell.rule.rev != state.rev:
+        found = ward.named(state.rule, state.key, state.bed, state.device)
+        if found is None or found.rule.rev != state.rev:
             continue
+        cell = found
         cell.phase = state.phase
         cell.onset = None if state.onset is None else Stamp(*state.onset)
         cell.since_ns, cell.known_ns = shift(state.since_ns), shift(state.known_ns)

@@ -64,6 +64,10 @@ class Night:
         mono_ns = self._start_ns + round(self.seconds * 1e9)
         return Now(Stamp(self.boot, mono_ns), local, mono_ns, local_certain=self.local_certain)
 
+    def step_utc(self, seconds: float) -> None:
+        """Move the wall clock alone, as an NTP step does."""
+        self._begin += timedelta(seconds=seconds)
+
     def stamp(self) -> Stamp:
         return self.now().stamp
 
