@@ -151,14 +151,16 @@ def root_prefix() -> list[str] | None:
     return sudo if may else None
 
 
-def install_debian(packages: list[str], prefix: list[str]) -> None:
-    """Ask apt for the packages; a failure is shown, not raised.
+def install_debian(groups: list[list[str]], prefix: list[str]) -> None:
+    """Ask apt for each group of packages by itself; a failure is shown, not raised, and the others still come.
 
     mosquitto's package starts its own service: it listens on the loopback interface only and carebed does not use it.
     """
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120"]
     step("Debian package lists", [*apt, "update"])
-    step(f"Debian packages: {' '.join(packages)}", [*apt, "install", "--no-install-recommends", *packages])
+    for packages in groups:
+        step(f"Debian packages: {' '.join(packages)}", [*apt, "install", "--no-install-recommends", *packages])
+    invalidate_caches()  # ensurepip may have arrived
 
 
 def provide_debian(tests: bool) -> None:
@@ -168,17 +170,16 @@ def provide_debian(tests: bool) -> None:
     """
     if not shutil.which("dpkg-query"):
         say("  off: what comes from Debian packages, for this is no Debian: put mosquitto on the PATH for the demo")
-    groups, missing = debian_groups(tests), absent_for(tests)
+    groups = debian_groups(tests)
+    missing = list(filter(None, (absent(group.split()) for group in groups)))
     prefix = root_prefix() if missing else None
     if prefix is not None:
         install_debian(missing, prefix)
-        missing = absent(missing)
-        invalidate_caches()  # ensurepip may have arrived
     if not find_spec("ensurepip"):
-        command = f"sudo apt install {' '.join(missing or [venv_package()])}"
+        command = f"sudo apt install {' '.join(absent_for(tests) or [venv_package()])}"
         raise SetupError("Python cannot make .venv, for ensurepip is missing", f"Type: {command}; then run this again.")
     for group, off in groups.items():
-        lacking = [name for name in group.split() if name in missing]
+        lacking = absent(group.split())
         if lacking:
             say(f"  off: {off} (to have it: sudo apt install {' '.join(lacking)})")
 
