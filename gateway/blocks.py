@@ -1,46 +1,38 @@
 """Marks what was lost on the way in, so that a hole in a waveform is a row in the journal and never a silence.
 
-A lossy line would write a row for each frame; losses of a channel are therefore summed for `PERIOD_S`, marked once.
+A lossy line would write a row for each frame; losses of a kind are therefore summed for `PERIOD_S` and marked once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 from gateway.core.model import Gap, SampleBlock, Stamp
 
 PERIOD_S = 10.0  # a mark at most this often for each channel; short enough to place a loss within a bed-minute
 
 
-@dataclass(slots=True)
-class _Loss:
-    first: Stamp
-    lost: int
-    bed: str | None
-
-
 class LossBook:
-    """Sums the samples lost before blocks and hands out one Gap a channel and period."""
+    """Sums losses of one kind and hands out one Gap for each kind and period."""
 
     def __init__(self, on_gap: Callable[[Gap], None]) -> None:
         self._on_gap = on_gap
-        self._open: dict[tuple[str, str], _Loss] = {}
-        self.lost_by_device: dict[str, int] = {}
+        self._open: dict[tuple[str, str, str, str], Gap] = {}
 
     def block(self, block: SampleBlock) -> None:
         """Book what is missing directly before `block`."""
-        if block.lost_before <= 0:
-            return
-        self.lost_by_device[block.device] = self.lost_by_device.get(block.device, 0) + block.lost_before
-        key = (block.device, block.channel)
-        loss = self._open.get(key)
-        if loss is None:
-            self._open[key] = _Loss(block.start, block.lost_before, block.bed)
-        else:
-            loss.lost += block.lost_before
+        if block.lost_before > 0:
+            gap = Gap(block.channel, "lost on the wire", block.start, block.lost_before, block.bed, block.device)
+            self.add(gap)
+
+    def add(self, gap: Gap) -> None:
+        """Book one loss; of several of the same kind the first gives the moment."""
+        key = (gap.what, gap.reason, gap.bed or "", gap.device or "")
+        known = self._open.get(key)
+        self._open[key] = gap if known is None else replace(known, lost=known.lost + gap.lost)
 
     def close_due(self, now: Stamp, *, everything: bool = False) -> None:
-        """Mark each channel's losses that are older than the period, or all of them before a stop."""
-        for (device, channel), loss in list(self._open.items()):
-            if everything or loss.first.boot_id != now.boot_id or now.since_s(loss.first) >= PERIOD_S:
-                del self._open[device, channel]
-                self._on_gap(Gap(channel, "lost on the wire", loss.first, loss.lost, loss.bed, device))
+        """Mark what is older than the period, or everything before a stop."""
+        for key, gap in list(self._open.items()):
+            if everything or gap.at.boot_id != now.boot_id or now.since_s(gap.at) >= PERIOD_S:
+                del self._open[key]
+                self._on_gap(gap)

@@ -77,8 +77,8 @@ class Pipeline:
         self._worker = worker
         self._watcher = watcher
         self._outputs = outputs
-        self._minutes = MinuteBook(self._bed_minute, self.gap)
         self._losses = LossBook(self.gap)
+        self._minutes = MinuteBook(self._bed_minute, self._losses.add)
         self._rejections: dict[tuple[str, str], tuple[int, bytes]] = {}
         self.uplinks: list[Uplink] = []
 

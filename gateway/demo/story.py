@@ -60,8 +60,8 @@ _NIGHT_STEPS = (
     Step(210, "press_button", _ONE),
     Step(270, "cut_uplink"),
     Step(300, "pull_cord", _TWO),
-    Step(320, "release_cord", _TWO),
-    Step(340, "kiosk_reading", None, KIOSK),
+    Step(360, "release_cord", _TWO),
+    Step(370, "kiosk_reading", None, KIOSK),
     Step(560, "restore_uplink"),
     Step(1010, "return_to_bed", _ONE),
 )

@@ -20,7 +20,6 @@ def test_losses_of_one_period_become_one_gap_with_their_sum() -> None:
     assert [(gap.what, gap.lost, gap.at.mono_ns, gap.bed, gap.device) for gap in gaps] == [
         ("bed.wave", 30, 2 * 10**9, "b-1", "belt")
     ]
-    assert book.lost_by_device == {"belt": 30}
 
 
 def test_a_loss_younger_than_the_period_waits_unless_the_box_stops() -> None:
@@ -40,3 +39,17 @@ def test_channels_are_booked_apart() -> None:
     book.block(block(1, 7, "bed.load"))
     book.close_due(Stamp("00000001", 0), everything=True)
     assert sorted((gap.what, gap.lost) for gap in gaps) == [("bed.load", 7), ("bed.wave", 5)]
+
+
+def test_values_that_came_too_late_are_one_gap_a_period_and_not_one_each() -> None:
+    gaps: list[Gap] = []
+    book = LossBook(gaps.append)
+    for second in range(8):
+        at = Stamp("00000001", second * 10**9)
+        book.add(Gap("heart_rate", "came after its minute was closed", at, 1, "b-1", "belt"))
+    book.add(Gap("heart_rate", "another reason", Stamp("00000001", 0), 1, "b-1", "belt"))
+    book.close_due(Stamp("00000001", round(PERIOD_S * 1e9)))
+    assert sorted((gap.reason, gap.lost) for gap in gaps) == [
+        ("another reason", 1),
+        ("came after its minute was closed", 8),
+    ]
