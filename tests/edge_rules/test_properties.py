@@ -43,7 +43,9 @@ STEPS = st.one_of(
               st.just(0.0)),
 )  # fmt: skip
 NIGHTS = st.lists(STEPS, min_size=1, max_size=40)
-EVENTS = ["sos_pressed", "fall_suspected", "link_lost", "link_up", "uplink_lost", "uplink_back", "bed_exited", "bed_entered"]
+EVENTS = [
+    "sos_pressed", "fall_suspected", "link_lost", "link_up", "uplink_lost", "uplink_back", "bed_exited", "bed_entered",
+]  # fmt: skip
 
 
 def play(ward: Night, step: Step) -> list[Alarm]:
