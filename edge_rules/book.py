@@ -71,10 +71,6 @@ class AlarmBook:
         """An open or lately ended alarm."""
         return self.open.get(alarm_id) or self.done.get(alarm_id)
 
-    def knows(self, alarm_id: str) -> bool:
-        """Whether this very alarm was raised before."""
-        return alarm_id in self.open or alarm_id in self.recent
-
     def put(self, alarm: Alarm) -> Alarm:
         """Keep the newest state, among the open or the ended."""
         if alarm.open:

@@ -150,7 +150,10 @@ class Engine:
         load(text, self._ward, self._book, now)
 
     def restore(self, alarms: Sequence[Alarm]) -> None:
-        """Take over the store's open alarms; durations of rules whose alarm was closed meanwhile are dropped."""
+        """Take over the store's open alarms; durations of rules whose alarm was closed meanwhile are dropped.
+
+        Alarms that ended lately may be among them: then not even a snapshot older than their raise raises them again.
+        """
         self._book.restore(alarms)
         for cell in self._ward.cells():
             if cell.hidden_by and cell.hidden_by not in self._book.open:
@@ -226,8 +229,11 @@ class Engine:
         rule = cell.rule
         cell.phase, cell.onset = Phase.ACTIVE, onset
         alarm_id = life.alarm_id(rule.id, cell.key, onset)
-        if self._book.knows(alarm_id):
+        if alarm_id in self._book.open:
             cell.alarm = alarm_id
+            return []
+        if alarm_id in self._book.recent:  # raised and ended before a restart: what is still true begins anew
+            cell.over(at_ns)
             return []
         explainer = self._book.explainer(rule.id, cause.bed or cell.bed)
         if explainer is not None:

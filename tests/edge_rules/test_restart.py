@@ -80,6 +80,21 @@ def test_an_alarm_closed_while_the_box_was_dying_stays_closed() -> None:
     assert ward.open("fall") == []
 
 
+def test_an_alarm_raised_and_closed_since_the_last_snapshot_does_not_come_back_under_its_id() -> None:
+    ward = Night(devices=())
+    ward.go(55, **ASLEEP, heart_rate=140)
+    snapshot = ward.engine.snapshot()
+    ward.go(10, **ASLEEP, heart_rate=140)
+    (alarm,) = ward.open("heart_rate_high")
+    closed = ward.engine.close(alarm.id, "seen", "p-1", ward.now())
+    ward.kill(snapshot=snapshot, stored=closed)
+    ward.go(290, **ASLEEP, heart_rate=140)
+    assert ward.open("heart_rate_high") == []
+    ward.go(20, **ASLEEP, heart_rate=140)
+    (again,) = ward.open("heart_rate_high")  # still true: after the rearm time, as an alarm of its own
+    assert again.id != alarm.id
+
+
 def test_a_replayed_event_of_a_closed_alarm_is_not_a_new_one() -> None:
     ward = Night(devices=())
     at = ward.stamp()
