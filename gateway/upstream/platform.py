@@ -177,7 +177,7 @@ class Platform:
 
     def _heard(self, message: Inbound) -> None:
         address = parse(message.topic)
-        if address is None:
+        if address is None or address.gw.startswith("_"):  # `_platform`: what platforms say, our own words among them
             return
         try:
             if address.kind == "res":

@@ -1,15 +1,14 @@
 """One MQTT 5 connection: paho's protocol engine inside the asyncio loop, one object for each connection.
 
-The TCP and TLS connect runs on a thread of its own, everything else on the loop. paho 2.2 leaves to its caller: the
-broker's Receive Maximum (see `lanes.Window`), TCP_NODELAY (measured: a round trip takes 88 ms without, 2.4 ms with it
-on both ends), reconnecting with jitter, and bytes that TLS has already decrypted when the socket looks quiet.
+paho 2.2 leaves to its caller: the broker's Receive Maximum (see `lanes.Window`), TCP_NODELAY and a connect that does
+not block (see `dial`), reconnecting with jitter (see `link`), and bytes that TLS has already decrypted when the socket
+looks quiet.
 """
 
 import asyncio
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable, Mapping
 
 from paho.mqtt import MQTTException
@@ -21,13 +20,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.core.clock import Clock
+from gateway.upstream.dial import LastFault, SocketClient, dial, only_faults
 from gateway.upstream.endpoint import (
     LOST,
     OUR_MAX_PACKET_BYTES,
     OUR_RECEIVE_MAXIMUM,
     SESSION_EXPIRY_S,
     WILL_DELAY_S,
-    BrokerError,
     Closed,
     Endpoint,
     Granted,
@@ -68,20 +67,19 @@ class Connection:
         self._subscribing: dict[int, asyncio.Future[list[int]]] = {}
         self._disconnecting = False
         self._ticking: asyncio.Task[None] | None = None
+        self._last_fault = LastFault()
         self._client = self._make_client(client_id, will, manual_ack)
 
-    def _make_client(self, client_id: str, will: Will | None, manual_ack: bool) -> Client:
-        client = Client(
+    def _make_client(self, client_id: str, will: Will | None, manual_ack: bool) -> SocketClient:
+        client = SocketClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
             manual_ack=manual_ack,
         )
-        client.connect_timeout = self._pace.connect_s
+        client.enable_logger(only_faults(self._last_fault))
         client.max_inflight_messages_set(0)  # the window is ours: paho must never queue
-        if self.endpoint.tls is not None:
-            client.tls_set_context(self.endpoint.tls)
         if self.endpoint.username is not None:
             client.username_pw_set(self.endpoint.username, self.endpoint.password)
         if will is not None:
@@ -106,18 +104,17 @@ class Connection:
         wishes.ReceiveMaximum = OUR_RECEIVE_MAXIMUM
         wishes.MaximumPacketSize = OUR_MAX_PACKET_BYTES
         try:
-            await self._on_thread(
-                lambda: self._client.connect(
-                    self.endpoint.host,
-                    self.endpoint.port,
-                    keepalive=self._pace.keepalive_s,
-                    clean_start=self._clean_start,
-                    properties=wishes,
-                )
-            )
+            self._client.ready = await dial(self.endpoint, self._pace.connect_s)
         except (OSError, ValueError) as error:
-            raise self._unreachable(error) from None
-        self._watch_socket()
+            raise Closed(LOST, f"cannot connect: {error}").error(self.endpoint) from None
+        self._client.connect(
+            self.endpoint.host,
+            self.endpoint.port,
+            keepalive=self._pace.keepalive_s,
+            clean_start=self._clean_start,
+            properties=wishes,
+        )
+        self._ticking = self._loop.create_task(self._tick())
         return await self._await_connack()
 
     async def _await_connack(self) -> Granted:
@@ -133,46 +130,12 @@ class Connection:
         self.abort("no CONNACK came")
         raise Closed(LOST, f"no CONNACK within {self._pace.connect_s:g} s").error(self.endpoint)
 
-    def _unreachable(self, error: Exception) -> BrokerError:
-        return Closed(LOST, f"cannot connect: {error}").error(self.endpoint)
-
-    async def _on_thread(self, work: Callable[[], object]) -> None:
-        """Run `work` on a daemon thread: a name server that never answers must not hold up a stop of the daemon."""
-        done: asyncio.Future[None] = self._loop.create_future()
-
-        def finish(error: Exception | None) -> None:
-            if done.cancelled():
-                self._drop_socket()
-            elif error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
-
-        def run() -> None:
-            error: Exception | None = None
-            try:
-                work()
-            except (OSError, ValueError) as caught:
-                error = caught
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(finish, error)
-
-        threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
-        await done
-
-    # The socket. paho calls the first from the connecting thread, all others on the loop.
+    # The socket: paho asks, the loop watches
 
     def _socket_opened(self, _client: Client, _userdata: object, sock: object) -> None:
         assert isinstance(sock, socket.socket)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
-
-    def _watch_socket(self) -> None:
-        if self._sock is None:
-            return
-        self._loop.add_reader(self._sock, self._readable)
-        self._loop.add_writer(self._sock, self._writable)  # CONNECT is waiting
-        self._ticking = self._loop.create_task(self._tick())
+        self._loop.add_reader(sock, self._readable)
 
     def _socket_closing(self, _client: Client, _userdata: object, sock: object) -> None:
         assert isinstance(sock, socket.socket)
@@ -182,7 +145,7 @@ class Connection:
         self._sock = None
 
     def _want_write(self, _client: Client, _userdata: object, sock: object) -> None:
-        if threading.current_thread().name != "mqtt-connect" and isinstance(sock, socket.socket):
+        if isinstance(sock, socket.socket):
             self._loop.add_writer(sock, self._writable)
 
     def _no_write(self, _client: Client, _userdata: object, sock: object) -> None:
@@ -245,7 +208,8 @@ class Connection:
         if flags.is_disconnect_packet_from_server:
             self._finish(Closed(reason.value, f"closed by the broker: {reason}", server_reference=_reference(why)))
         else:
-            self._finish(Closed(LOST, f"connection lost: {reason}", clean=self._disconnecting))
+            text = f"connection lost: {self._last_fault.text or reason}"
+            self._finish(Closed(LOST, text, clean=self._disconnecting))
 
     def _published(
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _properties: Properties

@@ -24,7 +24,7 @@ from gateway.core.model import (
     Stamp,
 )
 from gateway.upstream.envelope import InvDevice
-from gateway.upstream.ports import Birth, House, Timing, Vitals
+from gateway.upstream.ports import Birth, House, Row, Timing, Vitals
 from gateway.upstream.topics import STREAMS
 
 BED = "b-7Q4MZ2K9"
@@ -175,7 +175,7 @@ class MemoryHouse:
     def health(self) -> Vitals:
         return Vitals({"store": "ready"}, {"queue_rows": 3.0})
 
-    async def open_alarms(self) -> Sequence[MemoryRow]:
+    async def open_alarms(self) -> Sequence[Row]:
         newest = {row.body.id: row for row in self.outbox.rows["alarm"] if isinstance(row.body, Alarm)}
         return [row for row in newest.values() if isinstance(row.body, Alarm) and row.body.open]
 

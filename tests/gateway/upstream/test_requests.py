@@ -152,7 +152,7 @@ async def test_an_acknowledgement_of_a_stale_revision_is_refused_with_the_presen
     house.keep("alarm", raised)
     house.keep("alarm", alarm(house.clock, rev=3))
     platform = await _up(broker, house, start)
-    await until(lambda: raised.id in platform.gateways[GW].alarms)
+    await until(lambda: GW in platform.gateways and raised.id in platform.gateways[GW].alarms)
     reply = await platform.acknowledge(GW, raised.id, "carer-7", rev=1)
     assert reply.st == 409
     assert isinstance(reply.message, Result)
