@@ -60,6 +60,7 @@ class FaultyLine:
         self.next_faults: deque[LineFault] = deque()
         self.silent = False
         self.written = 0
+        self.sent_bytes = 0
         self.disturbed: dict[LineFault, int] = {}
 
     async def write(self, frame: bytes) -> LineFault | None:
@@ -104,4 +105,4 @@ class FaultyLine:
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(BlockingIOError):  # nobody reads and the kernel's buffer is full: lost
             if data and self._fd >= 0:
-                os.write(self._fd, data)
+                self.sent_bytes += os.write(self._fd, data)

@@ -58,6 +58,7 @@ class SerialPort:
         self.format: Format = format
         self.dropped_bytes = 0
         self.received_bytes = 0
+        self.written_bytes = 0
         self._clock = clock
         self._buffer_bytes = buffer_bytes
         self._serial: serial.Serial | None = None
@@ -125,7 +126,9 @@ class SerialPort:
         while rest:
             port = self._opened()
             try:
-                rest = rest[os.write(port.fileno(), rest) :]
+                taken = os.write(port.fileno(), rest)
+                self.written_bytes += taken
+                rest = rest[taken:]
             except BlockingIOError:
                 await self._await_room(port.fileno(), unsent=len(rest))
             except OSError as error:

@@ -19,7 +19,7 @@ from gateway.core.model import Event, SampleBlock, Stamp
 
 HERE = Path(__file__).parent
 WAVE, LOAD = "bed.wave", "bed.load"
-SILENCE_FLOOR_S = 0.5  # of real time: a demonstration's fast clock must not call a busy machine's pause a lost belt
+SILENCE_FLOOR_S = 1.0  # of real time: a demonstration's fast clock must not call a busy machine's pause a lost belt
 
 
 @dataclass(slots=True)

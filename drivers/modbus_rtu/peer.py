@@ -89,6 +89,7 @@ class VirtualBus:
         self.slaves = {slave.unit: slave for slave in slaves}
         self.line = FaultyLine(fd, clock, seed=seed, share=share)
         self.echo = False
+        self.received_bytes = 0
         self._fd = fd
         self._clock = clock
         self._buffer = b""
@@ -108,6 +109,7 @@ class VirtualBus:
             arrived = os.read(self._fd, 4096)
         except BlockingIOError:
             return
+        self.received_bytes += len(arrived)
         self._buffer = (self._buffer + arrived)[-MOST_BYTES:]
         while len(self._buffer) >= REQUEST_BYTES:
             request = parse_request(self._buffer[:REQUEST_BYTES])

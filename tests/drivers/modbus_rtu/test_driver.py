@@ -51,12 +51,18 @@ class Bench:
     async def run_for(
         self, seconds: float, until_true: Callable[[], bool] = lambda: False, *, step_s: float = STEP_S
     ) -> None:
-        """Move the clock step by step, letting the pseudo-terminal carry its bytes at each."""
+        """Move the clock step by step; it stands still while bytes are on their way through the pseudo-terminal."""
         for _ in range(round(seconds / step_s)):
             if until_true():
                 return
             await self.clock.advance(step_s)
-            await asyncio.sleep(0.0005)
+            async with asyncio.timeout(10):
+                while not self.serving.done() and not self.task.done() and self.on_their_way():
+                    await asyncio.sleep(0)
+
+    def on_their_way(self) -> bool:
+        line, port = self.bus.line, self.port
+        return (port.written_bytes, line.sent_bytes) != (self.bus.received_bytes, port.received_bytes)
 
     async def stop(self) -> None:
         self.serving.cancel()
