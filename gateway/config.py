@@ -9,7 +9,7 @@ import binascii
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -71,6 +71,9 @@ class Section(BaseModel):
     """A table of the file: frozen, unknown keys refused, no silent conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Site(Section):
@@ -210,6 +213,31 @@ def parse(text: str, name: str = "carebed.toml") -> Config:
     if faults or config is None:
         raise ConfigError(name, tuple(sorted(faults, key=lambda fault: (fault.line, fault.key))))
     return config
+
+
+def salvage(path: Path) -> tuple[int, Path]:
+    """(page port, runtime directory) as far as a broken file still says them, else the defaults.
+
+    The fault page is served there and the command line looks there, so both must read a broken file alike.
+    """
+    try:
+        values = read(path.read_bytes().decode("utf-8-sig", errors="replace")).values
+    except OSError:
+        values = {}
+    return _salvaged(values, "page", Page).port, _salvaged(values, "paths", Paths).runtime_dir
+
+
+def _salvaged(values: dict[str, Any], name: str, section: type[SectionT]) -> SectionT:
+    """The section with those of its keys that are good by themselves."""
+    given = values.get(name)
+    good: dict[str, Any] = {}
+    for key, value in given.items() if isinstance(given, dict) else ():
+        try:
+            section.model_validate({key: value})
+        except ValidationError:
+            continue
+        good[key] = value
+    return section.model_validate(good)
 
 
 def _mode_known(document: Document) -> bool:

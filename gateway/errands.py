@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.config import Config, Paths, load
+from gateway.config import Config, load, salvage
 from gateway.control import is_running
 from gateway.core.clock import SystemClock
 from gateway.core.errors import ConfigError, LinkError
@@ -30,11 +30,11 @@ def summary(config: Config) -> str:
 
 
 def socket_path(config_path: Path) -> Path:
-    """Where the daemon of this file listens; the usual place when the file is missing or broken."""
+    """Where the daemon of this file listens; a broken file is read as the daemon reads it."""
     try:
         return load(config_path).paths.runtime_dir / SOCKET_NAME
     except ConfigError:
-        return Paths().runtime_dir / SOCKET_NAME
+        return salvage(config_path)[1] / SOCKET_NAME
 
 
 def kernel_cache() -> Path:

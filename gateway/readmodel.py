@@ -21,12 +21,12 @@ from gateway.views import (
     Health,
     Inventory,
     Part,
-    StreamState,
     UplinkState,
     Value,
     Ward,
     alarm_state_of,
     happening_of,
+    stream_state_of,
     value_of,
 )
 
@@ -106,6 +106,7 @@ class ReadModel:
         self._started = clock.now()
         self._usage = Usage(clock)
         self._beds: dict[str, Bed] = {}
+        self._rooms: dict[str, str] = {}
         self._devices: dict[str, Device] = {}
         self._inventory_rev = 0
         self._seen: dict[str, _Seen] = {}
@@ -120,8 +121,11 @@ class ReadModel:
 
     # -- fed by the daemon and the pipeline ---------------------------------------------------------------------------
 
-    def set_inventory(self, beds: Sequence[Bed], devices: Sequence[Device], rev: int) -> None:
-        """The registry as it is now; what is known of devices that stay is kept."""
+    def set_inventory(
+        self, beds: Sequence[Bed], devices: Sequence[Device], rev: int, rooms: Mapping[str, str] | None = None
+    ) -> None:
+        """The registry as it is now; what is known of devices that stay is kept. rooms: name by id."""
+        self._rooms = dict(rooms or {})
         self._beds = {bed.id: bed for bed in beds}
         self._devices = {device.id: device for device in devices}
         self._seen = {name: self._seen.get(name, _Seen()) for name in self._devices}
@@ -289,7 +293,7 @@ class ReadModel:
                 link.state,
                 link.reason,
                 now.since_s(link.since),
-                {stream: _stream(marks) for stream, marks in (await self.history.manifest(name)).items()},
+                {stream: stream_state_of(marks) for stream, marks in (await self.history.manifest(name)).items()},
             )
             for name, link in list(self._uplinks.items())
         ])
@@ -340,7 +344,7 @@ class ReadModel:
         last = self._last_event.get(bed.id)
         return BedState(
             id=bed.id,
-            room=bed.room,
+            room=self._rooms.get(bed.room, bed.room),
             profile=bed.profile,
             occupied=None if occupied is None or occupied.stale else occupied.value >= 0.5,
             heart=values.get("heart_rate"),
@@ -381,7 +385,8 @@ class ReadModel:
         )
 
     def _alarm(self, alarm: Alarm) -> AlarmState:
-        room = self._beds[alarm.bed].room if alarm.bed in self._beds else None
+        bed = self._beds.get(alarm.bed or "")
+        room = self._rooms.get(bed.room, bed.room) if bed else None
         return alarm_state_of(alarm, room, self._clock.now(), self._utc_ms)
 
     def _by_own_anchor(self, at: Stamp) -> int | None:
@@ -391,8 +396,3 @@ class ReadModel:
     def _utc_ms(self, at: Stamp) -> int | None:
         utc_ns = self._when(at)
         return None if utc_ns is None else utc_ns // 1_000_000
-
-
-def _stream(marks: Mapping[str, int]) -> StreamState:
-    waiting = marks.get("waiting", max(0, marks["hi"] - marks["acked_hi"]))
-    return StreamState(marks["lo"], marks["hi"], marks["acked_hi"], marks["pruned_lo"], waiting)

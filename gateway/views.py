@@ -221,6 +221,12 @@ def happening_of(event: Event, now: Stamp, utc_ms: UtcMs) -> Happening:
     return Happening(event.kind, event.device, max(0.0, now.since_s(event.at)), utc_ms(event.at), dict(event.detail))
 
 
+def stream_state_of(marks: Mapping[str, int]) -> StreamState:
+    """From the store's marks; waiting is counted by the store where it knows better than hi - acked_hi."""
+    waiting = marks.get("waiting", max(0, marks["hi"] - marks["acked_hi"]))
+    return StreamState(marks["lo"], marks["hi"], marks["acked_hi"], marks["pruned_lo"], waiting)
+
+
 def alarm_state_of(alarm: Alarm, room: str | None, now: Stamp, utc_ms: UtcMs) -> AlarmState:
     acknowledgement = alarm.acknowledgement
     raised, present = utc_ms(alarm.raised), utc_ms(now)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import SECTIONS, Config, documented_keys, load, parse
+from gateway.config import SECTIONS, Config, documented_keys, load, parse, salvage
 from gateway.config_checks import is_loopback
 from gateway.core.errors import ConfigError, Fault
 from gateway.core.model import Mode
@@ -295,3 +295,19 @@ def test_no_key_is_without_a_description() -> None:
 def test_loopback_is_an_address_and_never_a_name_that_looks_like_one() -> None:
     assert is_loopback("127.0.0.1")
     assert not is_loopback("127.0.0.1.example.org")
+
+
+def test_a_broken_file_still_says_where_its_fault_page_is(tmp_path: Path) -> None:
+    file = tmp_path / "carebed.toml"
+    file.write_text(TWELVE.replace('port = "8080"', "port = 8123\nhots = 1") + '[paths]\nruntime_dir = "/run/ward"\n')
+    assert salvage(file) == (8123, Path("/run/ward"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[page]\nport = -1\n[paths]\nruntime_dir = 7\n", "page = 1\npaths = []\n", "\x00"]
+)
+def test_what_a_broken_file_does_not_say_is_as_usual(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "carebed.toml"
+    file.write_text(text)
+    assert salvage(file) == (8080, Path("/run/carebed"))
+    assert salvage(tmp_path / "none.toml") == (8080, Path("/run/carebed"))

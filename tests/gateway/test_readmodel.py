@@ -253,3 +253,17 @@ def test_the_mode_is_part_of_every_answer_about_people() -> None:
     real.alarm()
     assert real.model.ward().mode == "real"
     assert real.model.open_alarms()[0].mode == "real"
+
+
+def test_a_room_is_shown_by_its_name_where_it_has_one(house: House) -> None:
+    house.alarm()
+    house.model.set_inventory(BEDS, [], 8, rooms={"101": "Jasmine"})
+    assert [shown.room for shown in house.model.ward().beds] == ["Jasmine", "102"]
+    assert house.model.open_alarms()[0].room == "Jasmine"
+
+
+def test_an_alarm_that_another_one_explains_is_listed_but_not_counted(house: House) -> None:
+    alarm = house.alarm("fall")
+    house.model.saw_alarm(replace(alarm, id="a-2", rule="sensor_lost", hidden_by="a-1"))
+    assert [shown.id for shown in house.model.open_alarms()] == ["a-1"]
+    assert {shown.id for shown in asyncio.run(house.model.alarms())} == {"a-1", "a-2"}
