@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edge_rules.moment import DeviceScope
 from gateway.core.model import Event, Measurement, Status
 
-STALE_NS = 60 * 10**9  # belts tell once a second, contact mats at least twice a minute
+STALE_NS = 60 * 10**9  # belts tell once a second, contact mats every five seconds
 SETTLE_NS = 30 * 10**9  # a mat tells an exit seconds before the belt: a disagreement of this length is only a delay
 MIN_QUALITY = 0.5  # of a bed_occupied reading
 NEVER_SEEN_NS = 300 * 10**9  # a supervised device has this long to be heard after a start, then it counts as lost
