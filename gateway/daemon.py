@@ -14,7 +14,7 @@ from gateway import config as configuration
 from gateway.assemble import make_clock
 from gateway.config import Config
 from gateway.core.clock import Anchor, Clock
-from gateway.core.errors import ConfigError, Fault, LinkError, StoreError
+from gateway.core.errors import ConfigError, Fault, LinkError, StoreBusyError, StoreError
 from gateway.core.model import Event
 from gateway.logs import set_up as set_up_logs
 from gateway.notify import Notifier, journal_handler
@@ -46,6 +46,9 @@ def run(path: Path) -> int:
     except ConfigError as error:
         log.error("%s", error)
         return asyncio.run(_explain(error, path))
+    except StoreBusyError as error:
+        log.error("%s (%s)", error, error.hint)
+        return EXIT_BUSY
     except StoreError as error:
         log.error("%s (%s)", error, error.hint)
         fault = Fault(0, "paths.state_dir", str(error), error.hint)

@@ -232,6 +232,7 @@ def _connect(pipeline: Pipeline, store: Store, uplinks: Mapping[str, Link]) -> N
 def _watch_gauges(read_model: ReadModel, store: Store, worker: WorkerLink) -> None:
     read_model.watch_gauge("worker_queued_blocks", lambda: float(worker.state.queued_blocks))
     read_model.watch_gauge("worker_rss_bytes", lambda: float(worker.state.rss_bytes))
+    read_model.watch_gauge("worker_pid", lambda: float(worker.state.pid or 0))
     read_model.watch_gauge("worker_restarts", lambda: float(worker.state.restarts))
     read_model.watch_gauge("alarms_unsaved", lambda: float(store.alarms.unsaved))
 

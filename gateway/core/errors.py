@@ -27,6 +27,10 @@ class StoreError(CarebedError):
     """The databases cannot be read or written."""
 
 
+class StoreBusyError(StoreError):
+    """Another process has the databases: there is nothing to mend, one of the two must not run."""
+
+
 class UpstreamError(CarebedError):
     """A platform or its broker refused or did not answer."""
 

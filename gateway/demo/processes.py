@@ -116,6 +116,17 @@ class DaemonProcess:
             return None
         return response.raise_for_status().json()
 
+    @property
+    def pid(self) -> int:
+        """Of the daemon itself."""
+        return self._process.pid
+
+    async def kill(self) -> None:
+        """What a power cut is to a process: SIGKILL, no goodbye."""
+        await self._client.aclose()
+        self._process.kill()
+        await self._process.wait()
+
     async def stop(self) -> int:
         """SIGTERM, and its exit code."""
         await self._client.aclose()

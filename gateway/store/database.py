@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.core.clock import Anchor, Clock
-from gateway.core.errors import StoreError
+from gateway.core.errors import StoreBusyError
 from gateway.core.model import Event, Gap, Stamp
 from gateway.store.alarms import AlarmStore, Numbers, open_numbers
 from gateway.store.journal import Journal
@@ -314,7 +314,7 @@ def _lock(directory: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise StoreError(
+        raise StoreBusyError(
             f"the databases in {directory} are in use by another process",
             hint="a carebed daemon runs on them: stop it (systemctl stop carebed), or ask it with `carebed status`",
         ) from error
