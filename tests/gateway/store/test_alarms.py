@@ -8,7 +8,8 @@ import pytest
 
 from gateway.core.clock import ManualClock
 from gateway.core.model import Delivery, Gap
-from gateway.store.database import Store
+from gateway.store.database import FileName, Store
+from gateway.store.writer import BATCH_ROWS
 from tests.gateway.store.crash import crash
 from tests.gateway.store.facts import AT, BED, alarm, heart_rate
 
@@ -25,6 +26,21 @@ async def test_a_saved_alarm_is_on_disk_without_any_group(store: Store) -> None:
     assert await store.alarms.save(alarm(), store.alarms.next_seq()) == 1
     assert await store.alarms.open_alarms() == [alarm()]
     assert not waiting.done()
+
+
+async def test_an_alarm_waits_for_at_most_one_batch_of_telemetry(store: Store) -> None:
+    rows = [store.journal.observation(heart_rate(60)) for _ in range(10 * BATCH_ROWS)]
+    await store.alarms.save(alarm(), store.alarms.next_seq())
+    assert sum(row.done() for row in rows) <= 2 * BATCH_ROWS
+    await store.flush()
+
+
+async def test_every_commit_of_both_databases_is_synced(store: Store) -> None:
+    files: tuple[FileName, FileName] = ("alarms", "journal")
+    pragmas = ("synchronous", "journal_mode", "auto_vacuum")
+    for file in files:
+        asked = store.write(file, lambda db: [db.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas])
+        assert await asked == [2, "wal", 2]  # FULL, write-ahead log, incremental auto_vacuum
 
 
 async def test_open_alarms_are_the_newest_states_that_nobody_closed(store: Store) -> None:
