@@ -10,36 +10,54 @@ from paho.mqtt.client import Client
 from gateway.upstream.endpoint import Endpoint
 
 
+class _Dialing:
+    """A connect on its way: its socket belongs to whoever comes last, the thread or the one who leaves."""
+
+    def __init__(self, endpoint: Endpoint, timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._left = False
+        self.sock: socket.socket | None = None
+        self.error: Exception | None = None
+        self.done = asyncio.Event()
+
+    def run(self) -> None:
+        sock, error = None, None
+        try:
+            sock = _connect(self._endpoint, self._timeout_s)
+        except (OSError, ValueError) as caught:
+            error = caught
+        with self._lock:
+            if not self._left:
+                self.sock, self.error = sock, error
+                self._loop.call_soon_threadsafe(self.done.set)
+            elif sock is not None:
+                sock.close()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._left = True
+            if self.sock is not None:
+                self.sock.close()
+
+
 async def dial(endpoint: Endpoint, timeout_s: float) -> socket.socket:
     """A connected socket with TCP_NODELAY, inside TLS where it is asked for. OSError (ssl.SSLError is one), ValueError.
 
     timeout_s: real seconds for TCP and for TLS each. The thread is a daemon: it must not hold up a stop of the process.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[socket.socket] = loop.create_future()
-
-    def finish(sock: socket.socket | None, error: Exception | None) -> None:
-        if done.cancelled() and sock is not None:
-            sock.close()
-        elif sock is not None:
-            done.set_result(sock)
-        elif error is not None and not done.cancelled():
-            done.set_exception(error)
-
-    def run() -> None:
-        sock, error = None, None
-        try:
-            sock = _connect(endpoint, timeout_s)
-        except (OSError, ValueError) as caught:
-            error = caught
-        try:
-            loop.call_soon_threadsafe(finish, sock, error)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            if sock is not None:
-                sock.close()
-
-    threading.Thread(target=run, name="mqtt-connect", daemon=True).start()
-    return await done
+    dialing = _Dialing(endpoint, timeout_s)
+    threading.Thread(target=dialing.run, name="mqtt-connect", daemon=True).start()
+    try:
+        await dialing.done.wait()
+    except asyncio.CancelledError:
+        dialing.leave()
+        raise
+    if dialing.sock is None:
+        raise dialing.error or OSError("no connection")
+    return dialing.sock
 
 
 def _connect(endpoint: Endpoint, timeout_s: float) -> socket.socket:

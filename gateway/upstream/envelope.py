@@ -128,6 +128,8 @@ class AlarmState(Numbered, tag="alarm", kw_only=True):
     """The whole alarm after transition `rev`; times are UTC ms, delay_s the rule's own delay.
 
     rule: name@revision. mode: only "real" may call people. trace: CLOCK_BOOTTIME ns by step, for latencies.
+    local: why it sounds on the spot too, "" while a platform has it. overdue: acknowledged, but not attended or not
+    closed in time. hidden_by: the alarm that explains this one.
     """
 
     id: str
@@ -154,6 +156,12 @@ class AlarmState(Numbered, tag="alarm", kw_only=True):
     outcome: str = ""
     evidence: dict[str, Scalar] = {}
     bundle: str = "built-in"
+    attended: Ack | None = None
+    received_by: list[str] = []
+    local: str = ""
+    overdue: str = ""
+    hidden_by: str = ""
+    paused_until: int | None = None
     wave: WaveWindow | None = None
     trace: dict[str, int] = {}
 

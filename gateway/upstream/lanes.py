@@ -88,6 +88,7 @@ class Window:
         self.in_flight = 0
         self._reserve = URGENT_RESERVE if size > 2 * URGENT_RESERVE else min(1, size - 1)
         self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in Lane)
+        self._serving = False
         self._max_waiting = max_waiting  # when full `submit` refuses: rows stay in the outbox, requests are told 429
 
     def submit(self, lane: Lane, send: Callable[[], None]) -> bool:
@@ -126,12 +127,18 @@ class Window:
         return len(self._waiting[lane])
 
     def _serve(self) -> None:
-        for lane in Lane:
-            room = self.size if lane <= Lane.REPLY else self.size - self._reserve
-            queue = self._waiting[lane]
-            while queue and self.in_flight < room:
-                self.in_flight += 1
-                queue.popleft()()
+        if self._serving:  # a send that failed at once gave its slot back: the loop below goes on
+            return
+        self._serving = True
+        try:
+            for lane in Lane:
+                room = self.size if lane <= Lane.REPLY else self.size - self._reserve
+                queue = self._waiting[lane]
+                while queue and self.in_flight < room:
+                    self.in_flight += 1
+                    queue.popleft()()
+        finally:
+            self._serving = False
 
 
 class Marks:

@@ -7,11 +7,11 @@ again, and an alarm's local ladder is told. What waits too long travels as pages
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from gateway.core.errors import CarebedError
+from gateway.core.errors import CarebedError, StoreError
 from gateway.core.model import Alarm, Priority, Stamp
 from gateway.upstream.endpoint import LOST, NO_SUBSCRIBERS, Granted
 from gateway.upstream.envelope import AlarmState, Event, encode
@@ -160,7 +160,11 @@ class Pumps:
         if self._is_held(stream):
             return 0
         marks = self._marks[stream]
-        batch = await self._house.outbox.live(self._upstream, stream, BATCH_ROWS)
+        try:
+            batch = await self._house.outbox.live(self._upstream, stream, BATCH_ROWS)
+        except StoreError as error:
+            self._hold(stream, str(error))
+            return 0
         rows = [row for row in batch if not marks.knows(row.seq)]
         if rows and self._late(rows[0]):
             await self._turn_into_backlog()
@@ -237,15 +241,19 @@ class Pumps:
 
     def _not_delivered(self, stream: str, message: Event, code: int) -> None:
         reason = _reason(code)
-        self._hold(stream, reason, code)
+        self._count_refusal(code)
+        self._hold(stream, reason)
         if isinstance(message, AlarmState):
             self._house.asks.undelivered(message.id, message.rev, self._upstream, reason)
 
-    def _hold(self, stream: str, reason: str, code: int) -> None:
+    def _count_refusal(self, code: int) -> None:
         if code == NO_SUBSCRIBERS:
             self._tally.unwatched += 1
         else:
             self._tally.refused += 1
+
+    def _hold(self, stream: str, reason: str) -> None:
+        """Leave the stream alone for a while; the others flow on."""
         if stream in self._marks:
             self._marks[stream].held = reason
         if self._tally.held.get(stream) != reason:
@@ -294,12 +302,22 @@ class Pumps:
 
     async def _next_stream(self) -> str | None:
         for stream in ("alarm", "obs", "summary", "tech"):
-            if await self._house.outbox.backlog(self._upstream, stream, 1):
+            if await self._missed(stream, 1):
                 return stream
         return None
 
+    async def _missed(self, stream: str, max_rows: int) -> Sequence[Row]:
+        """None where the store cannot read them: the next stream's turn."""
+        try:
+            return await self._house.outbox.backlog(self._upstream, stream, max_rows)
+        except StoreError as error:
+            self._hold(f"page/{stream}", str(error))
+            return ()
+
     async def _push_page(self, stream: str) -> None:
-        rows = await self._house.outbox.backlog(self._upstream, stream, PAGE_ROWS)
+        rows = await self._missed(stream, PAGE_ROWS)
+        if not rows:
+            return
         messages = [message_of(row, self._house.when, hist=True) for row in rows]
         packed = pack(stream, messages, self._granted.payload_bytes(PAGE_BYTES))
         await self.window.slot(Lane.BACKLOG)
@@ -311,7 +329,8 @@ class Pumps:
         if code == LOST:
             return
         if not _delivered(code):
-            self._hold(f"page/{stream}", _reason(code), code)
+            self._count_refusal(code)
+            self._hold(f"page/{stream}", _reason(code))
             await wait_for(self._house.clock, self._backlog_due, self._pace.unwatched_retry_s)
             return
         self._tally.held.pop(f"page/{stream}", None)

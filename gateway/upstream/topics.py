@@ -12,6 +12,7 @@ BOX = "box"  # stands in the bed's place for alarms of the box itself
 SITE = "site"  # stands in the bed's place for readings that belong to the site, such as a visitor's temperature
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_ODD = re.compile(r"[^A-Za-z0-9_.-]")
 _REPLY_CLIENT = re.compile(r"[a-z0-9-]{1,32}")
 
 
@@ -59,11 +60,15 @@ class Topics:
         return platform_state(self.tenant)
 
     def event(self, stream: str, bed: str | None) -> str:
-        """The live topic of a row: alarms, readings and summaries by bed, technical events on one topic."""
+        """The live topic of a row: alarms, readings and summaries by bed, technical events on one topic.
+
+        A bed whose id cannot be a topic level is written with `_` there: an odd name never holds back an alarm, and the
+        message itself says the id as it is.
+        """
         if stream == "tech":
             return f"{self.node}/evt/tech"
         place = bed or (SITE if stream == "obs" else BOX)
-        return f"{self.node}/evt/{stream}/{checked_name(place, 'bed')}"
+        return f"{self.node}/evt/{stream}/{place if _NAME.fullmatch(place) else _ODD.sub('_', place)[:64]}"
 
     def page(self, stream: str) -> str:
         return f"{self.node}/evt/page/{stream}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
+from gateway.core.model import Acknowledgement, Alarm, Event, Gap, Measurement, Minute, Stamp
 from gateway.core.quantities import QUANTITIES
 from gateway.upstream import envelope
 from gateway.upstream.ports import Row, Timing
@@ -30,7 +30,6 @@ def message_of(row: Row, when: When, *, hist: bool = False) -> envelope.Event:
 def alarm_state(alarm: Alarm, seq: int, at: Stamp, when: When, *, hist: bool = False) -> envelope.AlarmState:
     """The whole alarm as it stands; at: the moment of this transition."""
     timing = when(at)
-    ack = alarm.acknowledgement
     return envelope.AlarmState(
         seq=seq,
         hist=hist,
@@ -54,7 +53,7 @@ def alarm_state(alarm: Alarm, seq: int, at: Stamp, when: When, *, hist: bool = F
         val={name: round(value, DECIMALS) for name, value in alarm.values.items()},
         q=round(alarm.quality, DECIMALS),
         esc=alarm.escalation,
-        ack=envelope.Ack(ack.by, when(ack.at).utc_ms, ack.note, ack.via) if ack else None,
+        ack=_person(alarm.acknowledgement, when),
         mode=alarm.mode.value,
         latch=alarm.latch,
         delivery=alarm.delivery.value,
@@ -63,8 +62,18 @@ def alarm_state(alarm: Alarm, seq: int, at: Stamp, when: When, *, hist: bool = F
         outcome=alarm.outcome,
         evidence=dict(alarm.evidence),
         bundle=alarm.bundle,
+        attended=_person(alarm.attended, when),
+        received_by=list(alarm.received_by),
+        local=alarm.local,
+        overdue=alarm.overdue,
+        hidden_by=alarm.hidden_by,
+        paused_until=when(alarm.paused_until).utc_ms if alarm.paused_until else None,
         trace=dict(alarm.trace),
     )
+
+
+def _person(named: Acknowledgement | None, when: When) -> envelope.Ack | None:
+    return envelope.Ack(named.by, when(named.at).utc_ms, named.note, named.via) if named else None
 
 
 def _delay_s(alarm: Alarm) -> float:

@@ -1,11 +1,13 @@
 """Brokers that refuse, limit, swallow, forget or lie, and a thief with the same id."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import StoreError, UpstreamError
+from gateway.core.model import Event
 from gateway.upstream.endpoint import Endpoint, Granted, elsewhere, tls_context
 from gateway.upstream.envelope import AlarmState, Backfill
 from gateway.upstream.lanes import Pace
@@ -13,7 +15,7 @@ from gateway.upstream.wire import Connection
 from tests.broker import Broker
 from tests.gateway.upstream.conftest import GW, QUICK, MakeBroker, Start, make_link, make_platform, until
 from tests.gateway.upstream.fake_broker import FakeBroker, disconnect
-from tests.gateway.upstream.house import MemoryHouse, alarm
+from tests.gateway.upstream.house import MemoryHouse, MemoryRow, alarm
 from tests.proxy import Proxy
 
 pytestmark = pytest.mark.system
@@ -200,6 +202,28 @@ async def test_an_alarm_nobody_subscribes_to_is_not_delivered_and_goes_up_when_a
     assert isinstance(message, AlarmState)
     assert not message.hist
     await until(lambda: link.status.held == {})
+
+
+async def test_a_stream_the_store_cannot_read_waits_alone(broker: Broker, house: MemoryHouse, start: Start) -> None:
+    platform = await start(make_platform(broker.port))
+    plain = house.outbox.live
+
+    async def damaged(upstream: str, stream: str, limit: int) -> Sequence[MemoryRow]:
+        if stream == "summary":
+            raise StoreError("a stored Minute cannot be read", hint="keep a copy")
+        return await plain(upstream, stream, limit)
+
+    house.outbox.live = damaged  # type: ignore[method-assign]
+    link = await start(make_link(house, broker.port))
+    await until(lambda: link.status.state == "up")
+    house.keep_summary()
+    house.keep("tech", Event("link_lost", house.clock.now()))
+    link.rows_ready()
+    await until(lambda: len(platform.seen.of(GW, "tech")) == 1)
+    assert link.status.held == {"summary": "a stored Minute cannot be read"}
+    house.outbox.live = plain  # type: ignore[method-assign]
+    await until(lambda: len(platform.seen.of(GW, "summary")) == 1)
+    assert link.status.attempts == 1
 
 
 async def test_what_waited_longer_than_live_rows_may_travels_as_pages(

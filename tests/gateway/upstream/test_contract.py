@@ -101,8 +101,10 @@ def test_topics_are_those_of_the_contract() -> None:
 def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="topic level"):
         Topics(name, "gw")
-    with pytest.raises(ValueError, match="topic level"):
-        TOPICS.event("alarm", name or "/")
+
+
+def test_a_bed_with_an_odd_name_never_holds_back_its_alarm() -> None:
+    assert TOPICS.event("alarm", "bed 7/#+") == "cb/1/t1/gw-3F2A9C/evt/alarm/bed_7___"
 
 
 @pytest.mark.parametrize(

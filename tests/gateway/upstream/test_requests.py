@@ -285,13 +285,12 @@ async def test_a_request_that_was_answered_too_late_is_told_504_and_not_carried_
         await until(lambda: link.status.state == "up")
         session = link._session
         assert session is not None
-        now = house.clock.now()
         session.heard(
             Inbound(
                 topic=TOPICS.request("alarm.ack"),
                 payload=b'{"alarm_id":"a-sos","rev":1,"by":"x"}',
-                at=now.plus_s(-31.0),
-                real_ns=0,
+                at=house.clock.now(),
+                real_ns=house.clock.real_ns() - 31 * 10**9,
                 mid=1,
                 qos=0,
                 retain=False,
