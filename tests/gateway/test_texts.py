@@ -1,10 +1,12 @@
 """The words in three languages: the same keys, the same placeholders, numbers and times as people write them."""
 
 import json
+import re
 import string
 import tomllib
 from datetime import UTC, datetime
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -139,3 +141,14 @@ def test_the_language_follows_the_browser_where_nobody_chose_one(header: str, la
 def test_a_language_without_texts_is_refused() -> None:
     with pytest.raises(ValueError, match="zh, en, fr"):
         load("de")
+
+
+USED = re.compile(r"""(?:\bt|\btexts|_texts|texts\(request\)|_say)\(\s*f?"([a-z_]+(?:\.[a-z_.]+)+)"(?!\s*~)""")
+
+
+def test_every_text_that_code_or_page_names_is_there() -> None:
+    root = Path(str(resources.files("gateway")))
+    files = [*root.rglob("*.py"), *root.rglob("*.html")]
+    used = {key for file in files for key in USED.findall(file.read_text(encoding="utf-8")) if not key.endswith(".")}
+    assert len(used) > 90
+    assert used - catalogue("zh").keys() == set()
