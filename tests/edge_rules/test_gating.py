@@ -15,6 +15,7 @@ from gateway.core.model import Condition
 from tests.edge_rules.night import Night, rule_text, rules_of
 
 DAY_S = 86_400
+SEEDS = (1, 2, 3)
 QUIET = {"latch": "false", "escalate": '{ local = "off", received = "off", second = "off", third = "off" }'}
 GATED_RULE = rule_text(
     "gated", input='{ hr = "heart_rate|median 9s" }', when='"hr > 120"', for_='"60s"', clear='"hr < 115"',
@@ -83,14 +84,17 @@ def score(seconds: list[int], data: Days) -> tuple[int, int, int]:
 def test_a_quality_gate_finds_the_episodes_that_an_and_misses(
     dropout: float, dropout_s: int, sd: float, at_least: float
 ) -> None:
-    data = days_of(20261124, days=0.5, dropout=dropout, dropout_s=dropout_s, sd=sd)
-    gated, episodes, gated_false = score(raises(GATED_RULE, data), data)
-    anded, _, _ = score(raises(AND_RULE, data), data)
+    gated = anded = episodes = gated_false = 0
+    for seed in SEEDS:
+        data = days_of(seed, days=0.5, dropout=dropout, dropout_s=dropout_s, sd=sd)
+        caught, count, wrong = score(raises(GATED_RULE, data), data)
+        gated, episodes, gated_false = gated + caught, episodes + count, gated_false + wrong
+        anded += score(raises(AND_RULE, data), data)[0]
     print(f"episodes of 90 s or more: {episodes}; gate {gated}, and {anded}; false raises of the gate {gated_false}")
-    assert episodes >= 15
+    assert episodes >= 50
     assert gated >= at_least * episodes
     assert gated_false == 0
-    assert anded < gated
+    assert anded < 0.9 * gated
 
 
 def test_no_episode_shorter_than_the_delay_raises() -> None:
