@@ -86,7 +86,7 @@ class Store:
         """Check, mend or put aside, migrate and open both databases in `directory`, which is made if need be.
 
         on_trouble(reason) is called once when rows can no longer be kept ("disk_full", ...), on_recovered() once when
-        they can. `findings` then holds box_trouble events for what was put aside; they are journaled already.
+        they can. `findings` then holds box_trouble events for what was put aside: the daemon passes them to its pipeline.
         StoreError: another process has the store, a database is newer than this code, or it cannot be opened at all.
         """
         threads = _Threads()
@@ -208,8 +208,6 @@ class Store:
                 detail = {"part": "store", "reason": "database_damaged", "file": name, "damage": opened.damage[:200],
                           "put_aside": opened.quarantined.name}  # fmt: skip
                 events.append(Event("box_trouble", now, detail=detail))
-        for event in events:
-            self.journal.event(event)
         reason = "database_lost" if found.alarms.fresh else "numbers_unused"
         for lo, hi in found.numbers.burnt:
             self.journal.gap(Gap("alarm", f"{reason}:{lo}-{hi}", now, hi - lo + 1))
