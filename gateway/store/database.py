@@ -86,7 +86,7 @@ class Store:
         """Check, mend or put aside, migrate and open both databases in `directory`, which is made if need be.
 
         on_trouble(reason) is called once when rows can no longer be kept ("disk_full", ...), on_recovered() once when
-        they can. `findings` then holds box_trouble events for what was put aside: the daemon passes them to its pipeline.
+        they can. `findings` then holds a box_trouble event for each file put aside, for the daemon to tell the house.
         StoreError: another process has the store, a database is newer than this code, or it cannot be opened at all.
         """
         threads = _Threads()
