@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from edge_rules import alarm as life
 from edge_rules.escalation import Ages, climbed, ladder_of, unwatched
 from edge_rules.moment import Now
-from edge_rules.rule import FLOOR, NEVER_PAUSED, Ladder, Per, Rule
+from edge_rules.rule import AT_BED, FLOOR, NEVER_PAUSED, Ladder, Per, Rule
 from gateway.core.errors import CarebedError
 from gateway.core.model import Acknowledgement, Alarm, Condition, Delivery, Stamp
 
@@ -31,16 +31,22 @@ class Clockwork:
     answered_ns: int | None = None
 
 
-def key_of(per: Per, bed: str | None, device: str | None, detail: Mapping[str, object]) -> str:
-    """The scope within a rule to which an event or an alarm belongs."""
-    match per:
+def key_of(rule: Rule, bed: str | None, device: str | None, detail: Mapping[str, object]) -> str:
+    """The scope within a rule to which an event or an alarm belongs.
+
+    A contact module serves several beds: an event of the same device at another bed is another scope, or the second of
+    two people who pull their cords at the same moment would be taken for a bounce of the first.
+    """
+    match rule.scope.per:
         case Per.BED:
             return bed or f"device:{device or 'unknown'}"
+        case Per.DEVICE if rule.event is not None and device and bed:
+            return f"{device}{AT_BED}{bed}"
         case Per.DEVICE:
             return device or f"bed:{bed or 'unknown'}"
         case Per.SITE:
             return ""
-    return str(detail.get(per.value, ""))
+    return str(detail.get(rule.scope.per.value, ""))
 
 
 class RuleBook:
@@ -89,9 +95,8 @@ class AlarmBook:
 
     def waiting(self, rule: Rule, key: str) -> Alarm | None:
         """The newest open alarm of this rule and scope."""
-        per = rule.scope.per
         for alarm in reversed(self.open.values()):
-            if alarm.rule == rule.id and key_of(per, alarm.bed, alarm.device, alarm.evidence) == key:
+            if alarm.rule == rule.id and key_of(rule, alarm.bed, alarm.device, alarm.evidence) == key:
                 return alarm
         return None
 

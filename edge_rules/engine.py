@@ -169,7 +169,7 @@ class Engine:
         rule = self._rules.of(alarm)
         if rule is None or not alarm.open or alarm.condition is not Condition.ACTIVE:
             return
-        key = key_of(rule.scope.per, alarm.bed, alarm.device, alarm.evidence)
+        key = key_of(rule, alarm.bed, alarm.device, alarm.evidence)
         cell = self._ward.cell(rule, key, alarm.bed, alarm.device)
         if cell is None or cell.id in told:
             return
@@ -210,7 +210,7 @@ class Engine:
 
     def _cell_of(self, rule: Rule, e: Event) -> Cell | None:
         detail = {"upstream": upstream_of(e), "part": part_of(e)}
-        return self._ward.cell(rule, key_of(rule.scope.per, e.bed, e.device, detail), e.bed, e.device)
+        return self._ward.cell(rule, key_of(rule, e.bed, e.device, detail), e.bed, e.device)
 
     def _fire(self, rule: Rule, e: Event, at_ns: int, now: Now) -> list[Alarm]:
         """An event that triggers; a replayed one (not newer than the last) and a bounce within `rearm` are the same."""

@@ -13,6 +13,8 @@ from edge_rules.schedule import Hold, Schedule
 from gateway.core.model import Kind, Priority
 from gateway.core.quantities import QUANTITIES
 
+AT_BED = "@"  # between device and bed in the key of a scope; no device id holds it
+
 
 class Per(StrEnum):
     """What a rule has one state of."""

@@ -13,7 +13,7 @@ from edge_rules.channel import Age, Channel, Pulse
 from edge_rules.expression import Value
 from edge_rules.fusion import Facts, Key
 from edge_rules.moment import BedScope, DeviceScope
-from edge_rules.rule import EVENTS, FACTS, Input, Per, Rule
+from edge_rules.rule import AT_BED, EVENTS, FACTS, Input, Per, Rule
 from gateway.core.model import Measurement
 
 MAX_MADE = 1000  # cells made for strangers; beyond that strangers share one, so that noise cannot fill the memory
@@ -70,7 +70,8 @@ class Ward:
                     self.cell(rule, bed, bed, None)
             case Per.DEVICE:
                 for device in self._devices.values():
-                    self.cell(rule, device.id, device.bed, device.id)
+                    if rule.event is None:  # a rule that waits for an event has a cell where the event comes from
+                        self.cell(rule, device.id, device.bed, device.id)
             case Per.UPSTREAM:
                 for name in upstreams:
                     self.cell(rule, name, None, None)
@@ -142,7 +143,7 @@ class Ward:
     def _place(rule: Rule, quantity: str, key: str, bed: str | None) -> Place:
         if rule.scope.per is Per.BED:
             return "bed", bed or key, quantity
-        return rule.scope.per.value, key, quantity
+        return rule.scope.per.value, key.partition(AT_BED)[0], quantity
 
     def _source(self, rule: Rule, name: str, key: str, bed: str | None, device: str | None) -> Source:
         if name in EVENTS:
@@ -160,7 +161,7 @@ class Ward:
 
     @staticmethod
     def _fact_key(rule: Rule, name: str, key: str, bed: str | None) -> str:
-        own = {"in_bed": bed or key, "online": key, "input_missing": key}
+        own = {"in_bed": bed or key, "online": key.partition(AT_BED)[0], "input_missing": key}
         if name in own:
             return own[name]
         about = Per.UPSTREAM if name == "uplink" else Per.PART

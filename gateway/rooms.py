@@ -32,6 +32,7 @@ from provisioning.registry import Bed, Registry
 
 log = logging.getLogger(__name__)
 
+RECENT_ALARMS = 200  # ended ones the rules are reminded of: one that ended after the last snapshot must not come back
 SNAPSHOT_KEY, BOOTS_KEY, INVENTORY_KEY = "rules.snapshot", "box.boots", "registry.inventory"
 
 
@@ -193,9 +194,11 @@ async def _take_up(engine: Engine, pipeline: Pipeline, store: Store, read_model:
         except StoreError as error:
             log.warning("%s (%s)", error, error.hint)
     open_alarms = await store.alarms.open_alarms()
-    engine.restore(open_alarms)
+    ended = [alarm for alarm in await store.alarms.history(RECENT_ALARMS) if not alarm.open]
+    engine.restore([*ended, *open_alarms])
     for alarm in open_alarms:
         read_model.saw_alarm(alarm)
+    pipeline.event(Event("box_started", pipeline.now().stamp, detail={"version": read_model.identity.version}))
 
 
 async def _birth(store: Store, clock: Clock, rulebook: Rulebook) -> Birth:

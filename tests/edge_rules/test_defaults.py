@@ -51,6 +51,16 @@ def test_the_bounce_of_one_press_is_one_alarm() -> None:
     assert len(ward.event("sos_pressed", device="cord-1")) == 1  # another device is another cry
 
 
+def test_two_people_who_pull_their_cords_on_one_contact_module_at_once_are_both_heard() -> None:
+    ward = Night()
+    (one,) = ward.event("sos_pressed", device="contacts-1", bed=BED, source="pull_cord")
+    (other,) = ward.event("sos_pressed", device="contacts-1", bed="b-OTHER", source="pull_cord")
+    assert (one.bed, other.bed) == (BED, "b-OTHER")
+    assert one.id != other.id
+    ward.seconds += 0.2
+    assert ward.event("sos_pressed", device="contacts-1", bed="b-OTHER", source="pull_cord") == []
+
+
 def test_a_press_after_an_answer_is_never_a_bounce() -> None:
     ward = Night()
     (first,) = ward.event("sos_pressed", device=BUTTON)
