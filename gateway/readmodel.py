@@ -14,6 +14,7 @@ from drivers.base import Device
 from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
 from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
 from gateway.process import Usage
+from gateway.store.rows import TECHNICAL
 from gateway.views import (
     AlarmState,
     BedState,
@@ -150,7 +151,7 @@ class ReadModel:
         self._changed()
 
     def saw_event(self, event: Event) -> None:
-        if event.bed is not None:
+        if event.bed is not None and event.kind not in TECHNICAL:
             self._last_event[event.bed] = event
         if event.device is not None:
             self._device_event(event)

@@ -104,7 +104,10 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class BedState:
-    """occupied is None when nothing fresh says so. values: newest of each quantity, heart and respiration included."""
+    """occupied is None when nothing fresh says so. values: newest of each quantity, heart and respiration included.
+
+    last_event: the newest one about the person; what its devices do stands with them.
+    """
 
     id: str
     room: str

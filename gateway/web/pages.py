@@ -12,6 +12,7 @@ from gateway.web.access import own_page, token_fits
 from gateway.web.render import Renderer
 
 LISTED_ALARMS = 50
+SPOT = ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight")
 STATUS = {Reason.ALARM_UNKNOWN: 404, Reason.REVISION_STALE: 409, Reason.ALREADY_CLOSED: 409}
 STATUS_ELSE = 422
 DONE = ("acknowledge", "close")
@@ -41,7 +42,7 @@ class Pages:
         self.router.add_api_route("/alarms/{alarm_id}/close", self.close, methods=["POST"])
 
     async def ward(self, request: Request) -> Response:
-        return self._page(request, "ward", ward=self._model.ward())
+        return self._page(request, "ward", ward=self._model.ward(), spot=SPOT)
 
     async def alarms(self, request: Request) -> Response:
         alarms = await self._model.alarms(LISTED_ALARMS)

@@ -28,6 +28,10 @@ COVERED_JS = """
   return [box.top, banner.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2))];
 }
 """
+OVERFLOWING_JS = """
+() => [...document.querySelectorAll(".card")].filter((card) => card.scrollWidth > card.clientWidth)
+  .map((card) => card.textContent.slice(0, 60))
+"""
 TARGETS_JS = """
 (least) => [...document.querySelectorAll('a, button, input:not([type=hidden]), select')]
   .filter((e) => e.checkVisibility() && !e.matches('.skip'))
@@ -42,6 +46,7 @@ def lively(house: House) -> None:
     house.measured("heart_rate", 62, quality=0.93)
     house.measured("respiration_rate", 14, quality=0.81)
     house.measured("bed_occupied", 1)
+    house.measured("systolic", 128, device="kiosk", origin="device")
     house.measured("heart_rate", 71, bed="b-00000002", device="belt-2")
     house.measured("bed_occupied", 0, bed="b-00000002", device="belt-2")
     house.model.saw_event(Event("bed_exited", house.clock.now(), "b-00000002", "belt-2"))
@@ -58,7 +63,7 @@ def lively(house: House) -> None:
     house.model.saw_sign_of_life("button-1", house.clock.now(), -67)
     house.model.saw_state("worker", "ready", "")
     house.model.saw_state("store", "ready", "")
-    house.model.saw_state("signal.lamp", "high")
+    house.model.saw_state("signal.lamp", "high_2")
     house.model.watch_gauge("worker_queued_blocks", lambda: 0.0)
     house.model.saw_uplink("district", "lost", "the broker refused the connection")
     house.memory.marks = {"summary": {"lo": 1, "hi": 1290, "acked_hi": 60, "pruned_lo": 0}}
@@ -80,6 +85,7 @@ async def test_every_page_in_every_language_and_light_is_readable_and_fetches_no
                         await page.screenshot(path=shots / name, full_page=True)
                         assert await page.evaluate(CONTRAST_JS, LEAST_CONTRAST) == [], name
                         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+                        assert await page.evaluate(OVERFLOWING_JS) == [], name
                     assert witness.complaints == []
                     assert {urlsplit(url).hostname for url in witness.requests} == {"127.0.0.1"}
 

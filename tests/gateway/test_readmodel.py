@@ -267,3 +267,11 @@ def test_an_alarm_that_another_one_explains_is_listed_but_not_counted(house: Hou
     house.model.saw_alarm(replace(alarm, id="a-2", rule="sensor_lost", hidden_by="a-1"))
     assert [shown.id for shown in house.model.open_alarms()] == ["a-1"]
     assert {shown.id for shown in asyncio.run(house.model.alarms())} == {"a-1", "a-2"}
+
+
+def test_the_last_event_of_a_bed_is_about_the_person_and_not_about_a_cable(house: House) -> None:
+    house.model.saw_event(Event("bed_exited", house.clock.now(), BEDS[0].id, "belt-1"))
+    house.model.saw_event(Event("link_up", house.clock.now(), BEDS[0].id, "band-1"))
+    last = bed(house).last_event
+    assert last is not None
+    assert last.kind == "bed_exited"

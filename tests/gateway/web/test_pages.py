@@ -225,3 +225,9 @@ async def test_the_fragment_holds_the_same_live_part_as_the_page(house: House, c
 
     assert live(page) == live(fragment)
     assert "<form" not in fragment
+
+
+async def test_a_kiosk_reading_stands_in_its_bed_with_unit_and_age(house: House, client: httpx.AsyncClient) -> None:
+    house.measured("systolic", 128, device="kiosk", origin="device")
+    text = (await client.get("/")).text
+    assert "Systolic pressure <strong>128 mmHg</strong>" in text
