@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import difflib
-import importlib
 import json
 import re
 import sys
@@ -156,8 +155,9 @@ def _status(args: argparse.Namespace) -> int:
 
 def _demo(args: argparse.Namespace) -> int:
     from gateway import control
+    from gateway.demo.run import main as play
+
     args.lang = control.terminal_language(args.lang)
-    play: Callable[[argparse.Namespace], int] = importlib.import_module("gateway.demo.run").main
     return play(args)
 
 
