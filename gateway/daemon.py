@@ -7,7 +7,6 @@ is compiled, because an SOS must not wait for arithmetic. The stop is the revers
 import asyncio
 import logging
 import signal
-import tomllib
 from pathlib import Path
 
 from gateway import config as configuration
@@ -29,6 +28,7 @@ from gateway.worker_link import WorkerName
 log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 0, 70, 75, 78  # sysexits.h: EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG
+FAULT_HOST = "127.0.0.1"  # never another address while the file that would say so is broken
 STUCK_S = 10.0  # real time without a tick of the pipeline after which the watchdog is no longer fed
 SNAPSHOT_S = 10.0  # real time between two snapshots of the rules' running durations
 ANCHOR_S = 600.0  # real time between two anchors while nothing changes
@@ -87,8 +87,10 @@ async def _explain(error: ConfigError, path: Path) -> int:
     """Stay up and serve the one page that says what is wrong, until told to stop."""
     stop = _stop_event()
     notifier = Notifier()
-    host, port, runtime = _where_to_explain(path)
-    page = asyncio.create_task(serve(fault_app(error, host=host), host=host, port=port, uds=runtime / SOCKET_NAME))
+    port, runtime = configuration.salvage(path)
+    page = asyncio.create_task(
+        serve(fault_app(error, host=FAULT_HOST), host=FAULT_HOST, port=port, uds=runtime / SOCKET_NAME)
+    )
     notifier.ready(f"{len(error.faults)} faults in {error.path}: see the page, or carebed check-config {error.path}")
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({page, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,20 +101,6 @@ async def _explain(error: ConfigError, path: Path) -> int:
     page.cancel()
     await asyncio.gather(page, return_exceptions=True)
     return EXIT_CONFIG
-
-
-def _where_to_explain(path: Path) -> tuple[str, int, Path]:
-    """What can still be read of the broken file; defaults for the rest. Never another address than loopback."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # ValueError: TOML or UTF-8; either way the fault page says so
-        values = {}
-    page, paths = values.get("page"), values.get("paths")
-    port = page.get("port") if isinstance(page, dict) else None
-    runtime = paths.get("runtime_dir") if isinstance(paths, dict) else None
-    usable = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65_536
-    default = configuration.Paths().runtime_dir
-    return "127.0.0.1", port if usable and port else 8080, Path(runtime) if isinstance(runtime, str) else default
 
 
 class Daemon:
@@ -180,7 +168,7 @@ class Daemon:
     async def _open_page(self, crew: Crew, rooms: Rooms) -> None:
         """The page first: LinkError here means that another daemon is running."""
         site, page = self._config.site, self._config.page
-        around = Surroundings(site.mode, self._config.zone, site.language)
+        around = Surroundings(site.mode, self._config.zone, site.language, signed=rooms.rulebook.signed)
         app = create_app(rooms.read_model, rooms.commands, around, self._clock, host=page.host)
         ready = asyncio.Event()
         serving = asyncio.create_task(

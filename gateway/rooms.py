@@ -68,7 +68,9 @@ async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
     """Build everything over an open store. ConfigError when the built-in rules are damaged."""
     registry = Registry(store)
     beds, devices = await registry.beds(), await registry.devices()
-    read_model = _read_model(config, clock, store, beds, devices, await _inventory_rev(store, beds, devices))
+    read_model = _read_model(config, clock, store)
+    names = {room.id: room.name for room in await registry.rooms()}
+    read_model.set_inventory(beds, devices, await _inventory_rev(store, beds, devices), names)
     utc = datetime.fromtimestamp(clock.anchor().utc_ns / 1e9, tz=UTC)
     rulebook = await open_rulebook(config, store, utc)
     upstreams = [upstream.name for upstream in config.upstream]
@@ -149,9 +151,7 @@ class StoredHistory:
         return await self._store.outbox.manifest(upstream)
 
 
-def _read_model(
-    config: Config, clock: Clock, store: Store, beds: tuple[Bed, ...], devices: tuple[Device, ...], rev: int
-) -> ReadModel:
+def _read_model(config: Config, clock: Clock, store: Store) -> ReadModel:
     site = config.site
     identity = Identity(site.gateway, site.site, importlib.metadata.version("carebed"), site.mode)
 
@@ -160,7 +160,6 @@ def _read_model(
         return None if anchor is None else anchor.utc_ns_of(at)
 
     read_model = ReadModel(clock, identity, StoredHistory(store), when=when)
-    read_model.set_inventory(beds, devices, rev)
     read_model.set_uplinks([upstream.name for upstream in config.upstream])
     read_model.saw_state("store", "ready")
     return read_model

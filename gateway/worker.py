@@ -6,6 +6,8 @@ numba is imported only after the cache has been checked, because loading a damag
 """
 
 import argparse
+import ctypes
+import gc
 import importlib.metadata
 import logging
 import os
@@ -87,13 +89,21 @@ def _with_cache(cache_dir: Path, tell: Callable[[str, float], None]) -> str:
     if fault:
         if kernels.exists():
             log.warning("kernel cache %s is deleted and compiled anew: %s", kernels.name, fault)
-        warm.wipe(kernels)
+        warm.wipe_all(cache_dir)  # with what earlier versions have left
         kernels.mkdir()
     os.environ["NUMBA_CACHE_DIR"] = str(kernels)
     _warm_kernels(tell)
     if fault:
         warm.seal(kernels)
     return "cold" if fault else "warm"
+
+
+def _tidy() -> None:
+    """Give back what compiling or loading the kernels has left over (5 MB of 171 on glibc)."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+    if trim is not None:
+        trim(0)
 
 
 def _rss_bytes() -> int:
@@ -149,12 +159,14 @@ def serve(cache_dir: Path | None) -> None:
     warmth = warm_up(cache_dir, lambda name, seconds: _send(pipe, messages.encode(Warmed(name, seconds))))
     degraded = os.environ.get("NUMBA_DISABLE_JIT") == "1"
     loop = Loop(degraded=degraded)
+    _tidy()
     ready = Ready("kernels run as plain Python" if degraded else "", warmth.cache, warmth.seconds, _rss_bytes())
     _send(pipe, messages.encode(ready))
     splitter = messages.to_worker()
     while data := os.read(0, READ_BYTES):
-        answers = [loop.answer(message) for message in splitter.feed(data)]
-        _send(pipe, b"".join(messages.encode(answer) for answer in answers if answer is not None))
+        for message in splitter.feed(data):
+            if (answer := loop.answer(message)) is not None:
+                _send(pipe, messages.encode(answer))  # at once: a block that kills must be the first without an answer
 
 
 def main(arguments: list[str] | None = None) -> int:

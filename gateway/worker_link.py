@@ -156,7 +156,7 @@ class WorkerLink:
         try:
             reason = await self._live(life)
         finally:
-            await self._end(life)
+            await _end(life.process)
         lived_s = (self._clock.real_ns() - life.started_ns) / 1e9
         await self._mourn(life, reason, lived_s)
         return lived_s
@@ -170,12 +170,24 @@ class WorkerLink:
             environment["NUMBA_DISABLE_JIT"] = "1"
         return environment
 
-    async def _start(self) -> _Life:
-        process = await asyncio.create_subprocess_exec(
-            *self._command, "--cache", str(self._cache_dir),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env=self._environment(),
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        """A started process. Cancelling asyncio in the midst of it waits for ever (Python 3.11 and 3.12 never finish a
+        transport whose pipes are not connected), so the start is let finish and the child then ended."""
+        creation = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._command, "--cache", str(self._cache_dir),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                env=self._environment(),
+            )
         )  # fmt: skip
+        try:
+            return await asyncio.shield(creation)
+        except asyncio.CancelledError:
+            await _end(await creation)
+            raise
+
+    async def _start(self) -> _Life:
+        process = await self._spawn()
         now_ns = self._clock.real_ns()
         self._change(WorkerName.STARTING, self._degraded, pid=process.pid)
         return _Life(process, now_ns, now_ns)
@@ -190,13 +202,10 @@ class WorkerLink:
                 tasks.create_task(self._watch(life))
         except* WorkerError as errors:
             reason = str(errors.exceptions[0])
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # before Python 3.13 a child's error hides the owner's cancellation
+            raise asyncio.CancelledError
         return reason
-
-    async def _end(self, life: _Life) -> None:
-        """Kill what is left of the process and reap it; it holds nothing that is not here too."""
-        with suppress(ProcessLookupError):  # it may have gone by itself
-            life.process.kill()
-        await asyncio.shield(life.process.communicate())  # an unreaped child would outlive a cancelled daemon
 
     async def _listen(self, life: _Life) -> None:
         assert life.process.stdout is not None
@@ -234,7 +243,7 @@ class WorkerLink:
     async def _log(self, life: _Life) -> None:
         assert life.process.stderr is not None
         while raw := await life.process.stderr.read(READ_BYTES):
-            for line in raw.decode("utf-8", "replace").splitlines():
+            for line in filter(str.strip, raw.decode("utf-8", "replace").splitlines()):
                 life.last_words.append(line)
                 log.log(logging.WARNING if line.startswith(("WARNING", "ERROR")) else logging.INFO, "worker: %s", line)
         life.silent.set()
@@ -314,6 +323,13 @@ class WorkerLink:
 
     async def _sleep_real(self, seconds: float) -> None:
         await self._clock.sleep(seconds * self._clock.speed)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what is left of the process and reap it; it holds nothing that is not in the link too."""
+    with suppress(ProcessLookupError):  # it may have gone by itself
+        process.kill()
+    await asyncio.shield(process.communicate())  # an unreaped child would outlive a cancelled daemon
 
 
 def _death(code: int, last_words: deque[str]) -> str:

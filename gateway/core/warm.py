@@ -79,16 +79,10 @@ def seal(kernels: Path) -> None:
     _sync(kernels)
 
 
-def wipe(kernels: Path) -> None:
-    """Delete one directory of kernels; nothing happens when there is none."""
-    if kernels.exists():
-        shutil.rmtree(kernels)
-
-
 def wipe_all(cache_dir: Path) -> None:
     """Delete every directory of kernels under `cache_dir`. OSError when one cannot be deleted."""
     for kernels in sorted(cache_dir.glob(f"{PREFIX}*")):
-        wipe(kernels)
+        shutil.rmtree(kernels)
 
 
 def _files(kernels: Path) -> Iterable[Path]:

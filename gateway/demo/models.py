@@ -149,6 +149,15 @@ class Wrist:
     def heart_rate_per_min(self) -> float:
         return self.heart_per_min + float(self._rng.normal(0, 0.7))
 
+    @property
+    def falling(self) -> int:
+        """Samples of a fall that have not been taken yet."""
+        return len(self._queued)
+
+    def stand_up(self) -> None:
+        """Hold the arm as before any fall."""
+        self._gravity = GRAVITY / np.linalg.norm(GRAVITY)
+
     def take(self, count: int) -> Floats:
         queued, self._queued = self._queued[:count], self._queued[count:]
         rest = count - len(queued)

@@ -190,7 +190,8 @@ class Stage:
                 local_ms=_figure(alarm["byte_to_local_ms"]), platform_ms=_figure(alarm["byte_to_platform_ms"]),
             )  # fmt: skip
         for alarm in verdict["unexpected_alarms"]:
-            self._say("demo.alarm.unexpected", rule=self._texts.named("rule", alarm["rule"]), bed=alarm["bed"] or "-")
+            rule = self._texts.named("rule", alarm["rule"].partition("@")[0])
+            self._say("demo.alarm.unexpected", rule=rule, bed=alarm["bed"] or "-")
         for stream, counts in verdict["streams"].items():
             self._say("demo.stream", stream=stream, **counts)
         self._say("demo.true" if verdict["ok"] else "demo.untrue", seconds=verdict["seconds"])

@@ -45,11 +45,11 @@ def bed_id(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the ward's process offers its devices."""
+    """Where the ward's process offers its devices. hci_port None: nobody listens to the virtual radio."""
 
     belts: tuple[str, ...]
     bus: str
-    hci_port: int
+    hci_port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,22 @@ def kernel_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carebed"
 
 
-def write_config(directory: Path, ends: Ends, when: Origin, *, broker_port: int, page_port: int, language: str) -> Path:
-    """carebed.toml for the virtual site; returns its path."""
+def write_config(
+    directory: Path, ends: Ends, when: Origin, *, broker_port: int, page_port: int, language: str,
+    cache_dir: Path | None = None,
+) -> Path:  # fmt: skip
+    """carebed.toml for the virtual site; returns its path. cache_dir: of the kernels, by default the user's own."""
+    radio = f'[[ble]]\nname = "radio"\nbackend = "virtual"\nhci = "tcp-client:127.0.0.1:{ends.hci_port}"'
     lines = [
         "[site]", f'gateway = "{GATEWAY}"', 'site = "s-DEMO2026"', f'time_zone = "{ZONE}"', f'language = "{language}"',
         'mode = "demo"', "[paths]",
         *(f"{name}_dir = {json.dumps(str(directory / name))}" for name in ("state", "runtime")),
-        f"cache_dir = {json.dumps(str(kernel_cache()))}",
+        f"cache_dir = {json.dumps(str(cache_dir or kernel_cache()))}",
         "[clock]", f"speed = {float(when.speed)}", f"origin_real_ns = {when.real_ns}", f"origin_utc_ns = {when.utc_ns}",
         "[page]", 'host = "127.0.0.1"', f"port = {page_port}",
         *(f'[[serial]]\nname = "belt-{n}"\npath = "{path}"' for n, path in enumerate(ends.belts, 1)),
         f'[[serial]]\nname = "bus"\npath = "{ends.bus}"\nbaud = 9600',
-        f'[[ble]]\nname = "radio"\nbackend = "virtual"\nhci = "tcp-client:127.0.0.1:{ends.hci_port}"',
+        *([radio] if ends.hci_port is not None else []),
         f'[[upstream]]\nname = "district"\nhost = "127.0.0.1"\nport = {broker_port}\ntenant = "{TENANT}"',
         "responder = true", "plaintext = true",
     ]  # fmt: skip
@@ -95,7 +99,7 @@ def write_config(directory: Path, ends: Ends, when: Origin, *, broker_port: int,
     return path
 
 
-def write_ward(directory: Path, beds: int, bands: int) -> Path:
+def write_ward(directory: Path, beds: int, bands: int, *, buttons: bool = True) -> Path:
     """The beds and devices for `carebed provision import`; returns the file's path."""
     lines = ['[[room]]\nid = "r-1"\nname = "1"']
     for number in range(1, beds + 1):
@@ -106,10 +110,11 @@ def write_ward(directory: Path, beds: int, bands: int) -> Path:
                 _device(f"band-{number}", BAND, bed, "radio", BAND_ADDRESS.format(number)),
                 '[device.settings]\nposition = "wrist"',
             ]
-        lines += [
-            _device(f"button-{number}", BUTTON, bed, "radio", BUTTON_ADDRESS.format(number)),
-            '[device.settings]\npurpose = "sos"',
-        ]
+        if buttons:
+            lines += [
+                _device(f"button-{number}", BUTTON, bed, "radio", BUTTON_ADDRESS.format(number)),
+                '[device.settings]\npurpose = "sos"',
+            ]
     for module in range(modules(beds)):
         name, unit = f"contacts-{module + 1}", str(module_unit(module))
         lines += [_device(name, CONTACTS, None, "bus", unit), "[device.settings]"]

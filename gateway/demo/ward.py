@@ -7,6 +7,7 @@ with the real CLOCK_BOOTTIME at which the device's last byte left, and at the en
 import argparse
 import asyncio
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.bed_belt.driver import HERE as BELTS
 from drivers.bed_belt.frame import BeltFormat, load_format
@@ -25,6 +27,7 @@ from drivers.hrs.frame import HeartRate
 from drivers.polar_pmd.peer import RATE_HZ, PolarBand
 from drivers.profile import models_in
 from gateway.core.clock import Clock, ScaledClock
+from gateway.core.model import Stamp
 from gateway.demo.bus import Bus
 from gateway.demo.models import Sleeper, Wrist
 from gateway.demo.recordings import Recordings
@@ -41,6 +44,8 @@ class VirtualBed:
 
     def __init__(self, number: int, ward: "Ward", *, worn: bool) -> None:
         self.number = number
+        self._clock = ward.clock
+        self._fallen: asyncio.Future[Stamp] | None = None
         recordings = ward.recordings
         self.sleeper = Sleeper(
             number,
@@ -56,7 +61,25 @@ class VirtualBed:
 
     def _wear(self, ward: "Ward") -> PolarBand:
         address, name = BAND_ADDRESS.format(self.number), f"Polar Sense {self.number}"
-        return PolarBand(ward.space, ward.clock, address, self.wrist.take, self._pulse, name=name)
+        return PolarBand(ward.space, ward.clock, address, self._moved, self._pulse, name=name)
+
+    def _moved(self, count: int) -> NDArray[np.floating]:
+        """The band's next samples, the newest of them taken now."""
+        falling = self.wrist.falling
+        samples = self.wrist.take(count)
+        if falling and not self.wrist.falling and self._fallen is not None:
+            self._fallen.set_result(self._clock.now().plus_s((falling - count) / RATE_HZ))
+            self._fallen = None
+        return samples
+
+    async def fall(self, recorded: NDArray[np.float64] | None) -> Stamp:
+        """Fall now, as recorded or as the model has it; when the band had taken the last sample of it."""
+        if self.band is None:
+            raise ValueError(f"bed {self.number} has no band, so nobody would see a fall")
+        if self._fallen is None:
+            self._fallen = asyncio.get_running_loop().create_future()
+        self.wrist.fall(recorded)
+        return await self._fallen
 
     def _felt(self) -> Iterator[BeltInput]:
         while True:
@@ -134,6 +157,8 @@ class Ward:
                 self.bus.mat(bed.number, occupied=bed.sleeper.in_bed)
             case "fall":
                 more = await self._fall(bed)
+            case "stand_up":
+                bed.wrist.stand_up()
             case "press_button":
                 more = {"real_ns": self.clock.real_ns()}
                 await bed.button.press()
@@ -156,9 +181,8 @@ class Ward:
     async def _fall(self, bed: VirtualBed) -> dict[str, Any]:
         """Answers when the last sample of the fall has been taken by the band."""
         recorded = next(self._falls, None)
-        length = bed.wrist.fall(recorded.at_rate(float(RATE_HZ)) if recorded else None)
-        await self.clock.sleep(length / RATE_HZ)
-        return {"recording": recorded.name if recorded else None}
+        last = await bed.fall(recorded.at_rate(float(RATE_HZ)) if recorded else None)
+        return {"recording": recorded.name if recorded else None, "real_ns": self.clock.real_ns_of(last)}
 
     def sums(self) -> dict[str, Any]:
         """What was sent, and what the cables did to it."""
@@ -205,6 +229,7 @@ def main() -> None:
     parser.add_argument("--origin-utc-ns", type=int, required=True)
     parser.add_argument("--recordings", type=Path)
     options = parser.parse_args()
+    logging.getLogger("bumble").setLevel(logging.ERROR)  # it warns of packets for links that a leaving host has ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the orchestrator's: it ends us by closing our input
     clock = ScaledClock(
         options.speed, origin_real_ns=options.origin_real_ns, origin_utc_ns=options.origin_utc_ns, boot_id="0000d3e0"

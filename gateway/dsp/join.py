@@ -10,7 +10,7 @@ from gateway.core.model import Stamp
 from gateway.dsp.hops import Hop
 
 PAIR_S = 0.5
-LAG_S = 1.5
+LAG_S = 2.5  # a belt sends both channels in one frame; its blocks and hops may still end this far apart
 
 
 class Join:
@@ -37,14 +37,16 @@ class Join:
                 take_wave, take_load = ahead_s <= PAIR_S, ahead_s >= -PAIR_S
             else:
                 take_wave, take_load = bool(wave), bool(load)
-                if not self._other_is_silent(0 if wave else 1):
+                if not self._goes_alone(0 if wave else 1):
                     break
             ticks.append((wave.popleft() if take_wave else None, load.popleft() if take_load else None))
         return ticks
 
-    def _other_is_silent(self, channel: int) -> bool:
+    def _goes_alone(self, channel: int) -> bool:
+        """True when no partner will come for the oldest hop: the other channel is silent, or past it already."""
         newest = self._newest[channel]
         heard = self._newest[1 - channel] or self._first[channel]
         assert newest is not None
         assert heard is not None
-        return newest.since_s(heard) > LAG_S
+        past_s = heard.since_s(self._queues[channel][0].at)
+        return newest.since_s(heard) > LAG_S or past_s > PAIR_S

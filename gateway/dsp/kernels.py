@@ -188,9 +188,9 @@ def occupancy(load: Floats, rate_hz: float, moving: float, params: Floats, state
         state[3] = 0.0
         state[1] = state[1] + step_s if load[i] >= params[0] else 0.0
         state[2] = state[2] + step_s if load[i] <= params[1] else 0.0
-        if state[1] >= params[2]:
+        if state[1] >= params[2] - 0.5 * step_s:  # half a sample: ten steps of 0.1 s do not add up to 1.0
             state[0] = 1.0
-        elif state[2] >= off_s:
+        elif state[2] >= off_s - 0.5 * step_s:
             state[0] = 0.0
     return int(state[0])
 
