@@ -193,19 +193,23 @@ class WorkerLink:
         return _Life(process, now_ns, now_ns)
 
     async def _live(self, life: _Life) -> str:
-        """Serve one process until it fails; why it did."""
+        """Serve one process until it fails; why it did.
+
+        No TaskGroup: before Python 3.13 it lets a child's error hide the cancellation of its owner, and the daemon
+        would wait for ever for a link that has just started another worker.
+        """
+        tasks = [asyncio.create_task(part(life)) for part in (self._listen, self._log, self._talk, self._watch)]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen(life))
-                tasks.create_task(self._log(life))
-                tasks.create_task(self._talk(life))
-                tasks.create_task(self._watch(life))
-        except* WorkerError as errors:
-            reason = str(errors.exceptions[0])
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # before Python 3.13 a child's error hides the owner's cancellation
-            raise asyncio.CancelledError
-        return reason
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        errors = [error for error in ended if isinstance(error, Exception)]
+        for error in errors:
+            if not isinstance(error, WorkerError):
+                raise error
+        return str(errors[0])
 
     async def _listen(self, life: _Life) -> None:
         assert life.process.stdout is not None

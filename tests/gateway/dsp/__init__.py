@@ -1,0 +1,1 @@
+"""The arithmetic: kernels, estimators and chains, on signals whose truth is known."""

@@ -1,0 +1,20 @@
+"""One warm kernel cache for the whole session, set up before any test imports the kernels (numba reads it once)."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gateway.worker import warm_up
+
+KERNELS = Path(tempfile.gettempdir()) / f"carebed-test-kernels-{os.getuid()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_kernels() -> Path:
+    """The directory, filled and checked as the worker does it."""
+    return KERNELS
+
+
+warm_up(KERNELS, lambda name, seconds: None)

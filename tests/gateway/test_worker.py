@@ -1,0 +1,192 @@
+"""The worker process by itself: its cache in every sort of trouble, its pipe, its size."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from gateway.core import messages, warm
+from gateway.core.messages import Done, Feed, Ready, Warmed
+from tests.gateway.dsp.conftest import KERNELS
+from tests.gateway.dsp.synthetic import block, sleeper
+
+KERNEL_NAMES = ["fall", "occupancy", "sos_filter", "energy", "decimate", "autocorrelation_peak"]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A warm cache of this test's own."""
+    return shutil.copytree(KERNELS, tmp_path / "cache")
+
+
+def run(*arguments: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway.worker", *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        env=dict(os.environ) | environment,
+        check=False,
+    )
+
+
+def heard(answer: subprocess.CompletedProcess[bytes]) -> list[messages.FromWorker]:
+    return list(messages.from_worker().feed(answer.stdout))
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def zero(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 512] = bytes(min(512, len(data) - middle))
+    file.write_bytes(data)
+
+
+def rot(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, zero, rot])
+def test_a_damaged_cache_is_noticed_before_it_is_loaded(cache: Path, damage: Callable[[Path], None]) -> None:
+    (kernels,) = cache.glob(f"{warm.PREFIX}*")
+    assert warm.fault(kernels) == ""
+    for file in kernels.rglob("kernels.*"):
+        intact = file.read_bytes()
+        damage(file)
+        assert f"first {file.relative_to(kernels)}" in warm.fault(kernels)
+        file.write_bytes(intact)
+    assert warm.fault(kernels) == ""
+
+
+def test_a_damaged_cache_ends_in_a_working_worker_with_a_new_cache(cache: Path) -> None:
+    (kernels,) = cache.glob(f"{warm.PREFIX}*")
+    for file, damage in zip(kernels.rglob("*.nbc"), [truncate, empty, zero, rot] * 9, strict=False):
+        damage(file)
+    answer = run("--warm", "--cache", str(cache))
+    assert answer.returncode == 0
+    assert b"deleted and compiled anew" in answer.stderr
+    assert warm.fault(kernels) == ""
+    assert b"cache warm" in run("--warm", "--cache", str(cache)).stdout
+
+
+def test_a_cache_without_a_manifest_is_not_trusted(cache: Path) -> None:
+    (kernels,) = cache.glob(f"{warm.PREFIX}*")
+    (kernels / warm.MANIFEST).unlink()
+    assert warm.fault(kernels) == "there is no manifest"
+    for nonsense in (b"", b"[1, 2]", b"{", b"\xff\xfe"):
+        (kernels / warm.MANIFEST).write_bytes(nonsense)
+        assert warm.fault(kernels) == "the manifest is damaged"
+
+
+def test_a_file_that_the_manifest_does_not_name_is_not_trusted(cache: Path) -> None:
+    (kernels,) = cache.glob(f"{warm.PREFIX}*")
+    (kernels / "stranger.nbi").write_bytes(b"?")
+    assert "first stranger.nbi" in warm.fault(kernels)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_but_not_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    answer = run("--cache", str(tmp_path / "file" / "cache"))
+    *warmed, ready = heard(answer)
+    assert answer.returncode == 0
+    assert [each.kernel for each in warmed if isinstance(each, Warmed)] == KERNEL_NAMES
+    assert isinstance(ready, Ready)
+    assert ready.cache == "off"
+    assert b"cannot be written" in answer.stderr
+
+
+def test_a_read_only_cache_counts_as_one_that_cannot_be_written(tmp_path: Path) -> None:
+    assert warm.writable(tmp_path)
+    assert not warm.writable(Path("/proc/carebed"))  # where even root can make nothing
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_warm_prints_each_kernel_with_its_seconds_in_the_order_of_need(cache: Path) -> None:
+    lines = run("--warm", "--cache", str(cache)).stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == KERNEL_NAMES
+    assert all(line.endswith(" s") for line in lines[:-1])
+    assert lines[-1].startswith("kernels ready")
+
+
+def test_kernels_with_wrong_numbers_are_refused(cache: Path) -> None:
+    code = (
+        "import sys\n"
+        "from gateway.dsp import selftest\n"
+        "right = selftest.golden()\n"
+        "selftest.golden = lambda: right | {'energy': [0.5]}\n"
+        "from gateway import worker\n"
+        "sys.exit(worker.main(['--warm']))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=False,
+                            env=dict(os.environ) | {"NUMBA_DISABLE_JIT": "1"})  # fmt: skip
+    assert answer.returncode == 70
+    assert b"kernel energy answers" in answer.stderr
+
+
+def test_a_broken_frame_ends_the_worker_with_the_reason() -> None:
+    answer = run(stdin=b"\xff\xff\xff\xff", NUMBA_DISABLE_JIT="1")
+    assert answer.returncode == 70
+    assert b"frame says 4294967295 bytes" in answer.stderr
+
+
+def test_words_printed_by_a_library_do_not_reach_the_pipe() -> None:
+    code = (
+        "from gateway import worker\n"
+        "loop = worker.Loop.answer\n"
+        "worker.Loop.answer = lambda self, message: (print('chatter', flush=True), loop(self, message))[1]\n"
+        "worker.main([])\n"
+    )
+    feed = messages.encode(messages.feed_of(block("bed.load", np.full(20, 45.0), rate_hz=10.0), 1))
+    answer = subprocess.run([sys.executable, "-c", code], input=feed, capture_output=True, timeout=60, check=True,
+                            env=dict(os.environ) | {"NUMBA_DISABLE_JIT": "1"})  # fmt: skip
+    assert isinstance(heard(answer)[-1], Done)
+    assert b"chatter" in answer.stderr
+
+
+def _night(seconds: int) -> list[Feed]:
+    wave = sleeper(seconds)
+    feeds: list[Feed] = []
+    for i in range(0, len(wave), 50):
+        feeds.append(messages.feed_of(block("bed.wave", wave[i : i + 50], at_s=i / 100), len(feeds) + 1))
+        load = np.full(5, 45.0)
+        feeds.append(messages.feed_of(block("bed.load", load, at_s=i / 100, rate_hz=10.0), len(feeds) + 1))
+    return feeds
+
+
+def test_a_warm_worker_answers_every_block_and_stays_below_170_mb(cache: Path) -> None:
+    feeds = [messages.encode(feed) for feed in _night(120)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.worker", "--cache", str(cache)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+    )  # fmt: skip
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        splitter = messages.from_worker()
+        answers: list[messages.FromWorker] = []
+        for feed in feeds:
+            process.stdin.write(feed)
+            process.stdin.flush()
+        while sum(isinstance(answer, Done) for answer in answers) < len(feeds):
+            answers += list(splitter.feed(os.read(process.stdout.fileno(), 1 << 16)))
+        rss_mb = psutil.Process(process.pid).memory_info().rss / 1e6
+        process.stdin.close()
+    assert [answer.id for answer in answers if isinstance(answer, Done)] == list(range(1, len(feeds) + 1))
+    assert rss_mb < 170
+    (kernels,) = cache.glob(f"{warm.PREFIX}*")
+    assert warm.fault(kernels) == "", "a kernel was compiled for argument types that the self-test does not pin"
