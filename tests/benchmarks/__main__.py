@@ -8,7 +8,8 @@ from pathlib import Path
 import tests.benchmarks
 from tests.benchmarks.figures import write
 
-PLUMBING = {"__main__", "figures", "box"}  # modules of this directory that are not benchmarks
+# modules of this directory that are not benchmarks
+PLUMBING = {"__main__", "figures", "box", "virtual_site", "ward_script"}
 
 
 def names() -> list[str]:
