@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -61,6 +62,8 @@ class Stage:
             story.speed, origin_real_ns=self._when.real_ns, origin_utc_ns=self._when.utc_ns, boot_id="0000d3e0"
         )
         self._witness = Witness()
+        self._verdict: dict[str, Any] = {"ok": False}
+        self._exit_code: int | None = None
 
     async def play(self, *, browser: bool, stay: bool) -> dict[str, Any]:
         """Everything from the first port to the verdict. LinkError when a part cannot be started."""
@@ -82,10 +85,10 @@ class Stage:
                 await ward.stop()
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-            self._witness.ward = ward.sums
-        verdict = judge(self._story, platform, GATEWAY, self._witness)
-        verdict["seconds"] = round((self._real.real_ns() - began_ns) / 1e9, 1)
-        self._print_verdict(verdict)
+        verdict = self._verdict
+        verdict |= {"ward": ward.sums, "seconds": round((self._real.real_ns() - began_ns) / 1e9, 1)}
+        verdict |= {"exit_code": self._exit_code, "ok": verdict["ok"] and self._exit_code == 0}
+        self._say("demo.true" if verdict["ok"] else "demo.untrue", seconds=verdict["seconds"])
         return verdict
 
     async def _with_daemon(
@@ -100,17 +103,19 @@ class Stage:
         daemon = await DaemonProcess.start(config, port, self._directory / "daemon.log")
         try:
             self._say("demo.page", url=daemon.url)
-            if browser:
-                webbrowser.open(daemon.url)
+            if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+                webbrowser.open(daemon.url)  # without a screen a text browser would take the terminal over
             await self._settle(daemon)
             await self._tell_story(ward, daemon, proxy)
             await self._gather(daemon, platform)
+            self._verdict = judge(self._story, platform, GATEWAY, self._witness)
+            self._print_verdict(self._verdict)
             if stay:
                 self._say("demo.stay")
                 await _until_interrupted()
         finally:
-            self._witness.exit_code = await daemon.stop()
-            if self._witness.exit_code != 0:
+            self._exit_code = await daemon.stop()
+            if self._exit_code != 0:
                 sys.stderr.write((self._directory / "daemon.log").read_text(encoding="utf-8", errors="replace"))
 
     async def _settle(self, daemon: DaemonProcess) -> None:
@@ -194,7 +199,6 @@ class Stage:
             self._say("demo.alarm.unexpected", rule=rule, bed=alarm["bed"] or "-")
         for stream, counts in verdict["streams"].items():
             self._say("demo.stream", stream=stream, **counts)
-        self._say("demo.true" if verdict["ok"] else "demo.untrue", seconds=verdict["seconds"])
 
 
 def _is_free(port: int) -> bool:

@@ -41,7 +41,7 @@ def saw(*events: tuple[str, Event]) -> Platform:
 
 def witness(**changes: Any) -> Witness:
     done: dict[tuple[str, str | None], int] = {("press_button", BEDS[0]): PRESSED_NS}
-    good = Witness(done=done, heads={"alarm": 2, "obs": 1}, pulled_verified=True, exit_code=0)
+    good = Witness(done=done, heads={"alarm": 2, "obs": 1}, pulled_verified=True)
     return replace(good, **changes)
 
 
@@ -66,7 +66,6 @@ def test_when_everything_came_true_it_says_so_with_real_latencies() -> None:
         ("the reading is missing", (("alarm", ALARM), ("alarm", CLOSED)), {"heads": {"alarm": 2}}),
         ("a row is missing", ALL, {"heads": {"alarm": 3, "obs": 1}}),
         ("the pull did not verify", ALL, {"pulled_verified": False}),
-        ("the daemon did not end well", ALL, {"exit_code": 70}),
         ("an alarm nobody expected", (*ALL, ("alarm", changed(ALARM, seq=3, id="a-2", rule="fall@1"))), {}),
         ("the same said under two numbers", (*ALL, ("obs", changed(READING, seq=2))), {}),
         ("raised in the cut, but not shown locally", ALL, {"cut_real_ns": 1, "restored_real_ns": 2 * PRESSED_NS}),
