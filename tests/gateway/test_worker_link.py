@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gateway import worker_link
 from gateway.core import warm
 from gateway.core.clock import SystemClock
 from gateway.core.model import Event, Gap, Measurement, SampleBlock
@@ -318,3 +319,15 @@ async def test_a_link_can_be_stopped_at_any_moment_of_a_restart(cache: Path, tur
         await until(link, lambda: link.state.restarts >= 2)
         for _ in range(turns):
             await asyncio.sleep(0)
+
+
+async def test_a_worker_that_closes_its_output_and_lives_on_is_replaced(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_link, "END_S", 0.2)
+    heard = Heard()
+    code = "import os, time\nos.close(1)\ntime.sleep(60)"
+    link = make(heard, cache, patience=Patience(backoff_s=(0.0,)), code=code)
+    async with running(link):
+        await until(link, lambda: link.state.restarts >= 1)
+    assert heard.states[1].reason == "it closed its output but did not end"
