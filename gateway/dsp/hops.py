@@ -11,8 +11,8 @@ import numpy as np
 from gateway.core.model import SampleBlock, Stamp
 from gateway.dsp.kernels import Floats
 
-# Drivers that can count say themselves what was lost. Stamps are of receipt, and bursts of a second or a demonstration's
-# fast clock on a busy machine (75 ms are 3 s at speed 40) must not look like a loss: only a longer jump does.
+# Drivers that can count say themselves what was lost. Stamps are of receipt; bursts of a second, or a demonstration's
+# fast clock on a busy machine (75 ms are 3 s at speed 40), must not look like a loss: only a longer jump does.
 JUMP_S = 30.0
 
 
