@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 PACE_FLOOR_S = 0.02  # of real time between two polls of a kind: a fast clock does not make a bus faster
 REFUSED_PACE_S = 5.0  # how often a question that the slave refuses is asked again
+LOST_HINT = "check its power, A/B wires, unit id and baud; the other slaves go on"
 BUSY = (5, 6)  # exceptions that pass by themselves
 
 
@@ -148,17 +149,19 @@ class Slave:
             return
         self.is_up = False
         log.warning(
-            "modbus slave lost: device=%s unit=%d: %s after %d tries of %d ms; check its power, A/B wires, unit id and "
-            "baud; the other slaves go on",
+            "modbus slave lost: device=%s unit=%d: %s after %d tries of %d ms; %s",
             self.device.id,
             self.unit,
             failure.reason,
             self._failures,
             self.timing.timeout_ms,
+            LOST_HINT,
         )
         for question in self.questions:
             question.forget()
-        detail: dict[str, str | int] = {"reason": failure.reason, "unit": self.unit, "tries": self._failures}
+        detail: dict[str, str | int] = {
+            "reason": failure.reason, "hint": LOST_HINT, "unit": self.unit, "tries": self._failures
+        }  # fmt: skip
         sink.event(Event("link_lost", failure.at, self.device.bed, self.device.id, detail))
 
     def _refused(self, question: Question, reply: Reply, sink: Sink) -> None:

@@ -246,7 +246,7 @@ class Link:
         log.log(logging.WARNING if first else logging.DEBUG, "%s: %s; %s", self.name, error, error.hint)
         if first:
             self._progress.up, self._progress.down_since = False, now
-            self._tell("uplink_lost", {"reason": closed.text, "code": closed.code})
+            self._tell("uplink_lost", {"reason": closed.text, "code": closed.code, "hint": error.hint})
         if closed.code == TAKEN_OVER:
             self._tell("uplink_taken_over", {"reason": closed.text, "hint": error.hint})
 

@@ -13,6 +13,7 @@ from drivers.faulty_line import FaultyLine, LineFault, VirtualPort
 from drivers.modbus_rtu.driver import FAMILY, HERE, ModbusDriver, family
 from drivers.modbus_rtu.peer import Mood, VirtualBus, VirtualSlave
 from drivers.modbus_rtu.registers import load_map
+from drivers.modbus_rtu.slave import LOST_HINT
 from drivers.serial_link import SerialPort
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import ConfigError, LinkError
@@ -179,7 +180,7 @@ async def test_a_lost_slave_is_probed_after_1_5_and_30_s_and_comes_back_once(
     await bench.run_for(31, step_s=0.05)
     assert bench.sink.kinds("io-1") == ["link_up", "link_lost", "link_up"]
     (event,) = [event for event in bench.sink.events if event.kind == "link_lost"]
-    assert dict(event.detail) == {"reason": "no_reply", "unit": 1, "tries": 3}
+    assert dict(event.detail) == {"reason": "no_reply", "hint": LOST_HINT, "unit": 1, "tries": 3}
     told = [record.levelname for record in caplog.records if "modbus slave" in record.message]
     assert told == ["WARNING", "INFO"]
 
