@@ -19,6 +19,7 @@ from gateway.logs import set_up as set_up_logs
 from gateway.notify import Notifier, journal_handler
 from gateway.rooms import Rooms, open_rooms
 from gateway.store.database import Store
+from gateway.store.sqlite import hint_of
 from gateway.supervise import Crew
 from gateway.web.app import create_app, fault_app
 from gateway.web.render import Surroundings
@@ -121,14 +122,21 @@ class Daemon:
         self._stop = stop
         store = await Store.open(
             self._config.paths.state_dir, self._clock,
-            on_trouble=lambda reason: self._tell("box_trouble", part="store", reason=reason),
-            on_recovered=lambda: self._tell("box_recovered", part="store"),
+            on_trouble=self._store_troubled, on_recovered=self._store_recovered,
         )  # fmt: skip
         try:
             await self._live(store)
         finally:
             await store.close()
         return EXIT_FAILED if self._failed else EXIT_OK
+
+    def _store_troubled(self, reason: str) -> None:
+        log.error("the databases cannot keep rows: %s (%s)", reason, hint_of(reason))
+        self._tell("box_trouble", part="store", reason=reason, hint=hint_of(reason))
+
+    def _store_recovered(self) -> None:
+        log.warning("the databases keep rows again; what was lost meanwhile is marked as gaps")
+        self._tell("box_recovered", part="store")
 
     def _tell(self, kind: str, **detail: str) -> None:
         """An event of the box itself; one from before there is a pipeline waits for it."""

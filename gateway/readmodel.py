@@ -27,8 +27,11 @@ from gateway.views import (
     Ward,
     alarm_state_of,
     happening_of,
+    part_told,
     stream_state_of,
+    uplink_told,
     value_of,
+    why,
 )
 
 CLOSED_KEPT = 200  # newest closed alarms held in memory; older ones are asked of the store
@@ -155,9 +158,10 @@ class ReadModel:
             self._last_event[event.bed] = event
         if event.device is not None:
             self._device_event(event)
-        if event.kind in ("uplink_lost", "uplink_back"):
-            state = "up" if event.kind == "uplink_back" else "lost"
-            self.saw_uplink(str(event.detail.get("upstream", "")), state, str(event.detail.get("reason", "")))
+        if told := uplink_told(event):
+            self.saw_uplink(*told)
+        if told := part_told(event):
+            self.saw_state(*told)
         self._changed()
 
     def saw_alarm(self, alarm: Alarm) -> None:
@@ -328,13 +332,10 @@ class ReadModel:
         seen = self._seen.get(event.device or "")
         if seen is None:
             return
-        reason = str(event.detail.get("reason", ""))
         if event.kind == "link_up":
             seen.state, seen.reason, seen.last = "up", "", event.at
-        elif event.kind == "link_lost":
-            seen.state, seen.reason = "lost", reason
-        elif event.kind == "device_fault":
-            seen.state, seen.reason = "fault", reason
+        elif state := {"link_lost": "lost", "device_fault": "fault"}.get(event.kind):
+            seen.state, seen.reason = state, why(event)
         else:
             self._heard(event.device or "", event.at)
 

@@ -276,3 +276,21 @@ def alarm_summary(alarm: Alarm) -> dict[str, str | int | bool | None]:
         "acknowledged_by": alarm.acknowledgement.by if alarm.acknowledgement else None,
         "outcome": alarm.outcome,
     }
+
+
+def why(event: Event) -> str:
+    """The reason of a loss or trouble with what to do about it, in a technician's words."""
+    reason, hint = (str(event.detail.get(key, "")) for key in ("reason", "hint"))
+    return f"{reason} ({hint})" if hint else reason
+
+
+def uplink_told(event: Event) -> tuple[str, str, str] | None:
+    """(name, state, reason) of the platform link that an event is about."""
+    state = {"uplink_lost": "lost", "uplink_back": "up"}.get(event.kind)
+    return (str(event.detail.get("upstream", "")), state, why(event)) if state else None
+
+
+def part_told(event: Event) -> tuple[str, str, str] | None:
+    """(name, state, reason) of the part of the box that an event is about; the worker tells its own, more finely."""
+    state, part = {"box_trouble": "fault", "box_recovered": "ready"}.get(event.kind), str(event.detail.get("part", ""))
+    return (part, state, why(event)) if state and part not in ("", "worker") else None

@@ -137,7 +137,12 @@ def _version(connection: sqlite3.Connection, name: str, newest: int) -> int:
 
 def store_error(error: BaseException, doing: str) -> StoreError:
     """The house's error for one of SQLite or the system: what was done, what came back, what a person can do."""
-    return StoreError(f"{doing}: {error} [{reason_of(error)}]", hint=_HINTS.get(reason_of(error), _HINTS["other"]))
+    return StoreError(f"{doing}: {error} [{reason_of(error)}]", hint=hint_of(reason_of(error)))
+
+
+def hint_of(reason: str) -> str:
+    """What a person can do about a `reason_of`."""
+    return _HINTS.get(reason, _HINTS["other"])
 
 
 def reason_of(error: BaseException) -> str:

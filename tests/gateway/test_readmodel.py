@@ -133,9 +133,9 @@ def test_a_device_is_never_heard_then_up_then_lost_with_its_reason_then_up(house
     assert state() == ("never", "")
     house.model.saw_sign_of_life("belt-1", house.clock.now(), None)
     assert state() == ("up", "")
-    lost = Event("link_lost", house.clock.now(), BEDS[0].id, "belt-1", {"reason": "unplugged"})
-    house.model.saw_event(lost)
-    assert state() == ("lost", "unplugged")
+    lost = {"reason": "unplugged", "hint": "check the plug"}
+    house.model.saw_event(Event("link_lost", house.clock.now(), BEDS[0].id, "belt-1", lost))
+    assert state() == ("lost", "unplugged (check the plug)")
     house.model.saw_event(Event("link_up", house.clock.now(), BEDS[0].id, "belt-1"))
     assert state() == ("up", "")
 
@@ -176,17 +176,35 @@ async def test_an_uplink_is_connecting_then_up_then_lost_with_the_reason(house: 
     assert [link.state for link in await house.model.uplinks()] == ["connecting"]
     house.model.saw_event(Event("uplink_back", house.clock.now(), detail={"upstream": "district"}))
     assert [link.state for link in await house.model.uplinks()] == ["up"]
-    lost = {"upstream": "district", "reason": "broker refused"}
+    lost = {"upstream": "district", "reason": "broker refused", "hint": "check the password"}
     house.model.saw_event(Event("uplink_lost", house.clock.now(), detail=lost))
     house.clock.shift(60)
     (link,) = await house.model.uplinks()
-    assert (link.state, link.reason, link.since_s) == ("lost", "broker refused", 60.0)
+    assert (link.state, link.reason, link.since_s) == ("lost", "broker refused (check the password)", 60.0)
 
 
 async def test_the_rows_that_a_platform_has_not_acknowledged_are_counted(house: House) -> None:
     house.memory.marks = {"summary": {"lo": 1, "hi": 90, "acked_hi": 60, "pruned_lo": 0}}
     (link,) = await house.model.uplinks()
     assert link.waiting == 30
+
+
+def test_a_part_in_trouble_shows_why_and_what_to_do_until_it_has_recovered(house: House) -> None:
+    def parts() -> dict[str, tuple[str, str]]:
+        return {part.name: (part.state, part.reason) for part in house.model.health().parts}
+
+    house.model.saw_state("store", "ready")
+    trouble = {"part": "store", "reason": "disk_full", "hint": "free space"}
+    house.model.saw_event(Event("box_trouble", house.clock.now(), detail=trouble))
+    assert parts() == {"store": ("fault", "disk_full (free space)")}
+    house.model.saw_event(Event("box_recovered", house.clock.now(), detail={"part": "store"}))
+    assert parts() == {"store": ("ready", "")}
+
+
+def test_the_worker_that_tells_its_own_states_is_not_overruled_by_its_trouble(house: House) -> None:
+    house.model.saw_state("worker", "degraded", "kernels died early")
+    house.model.saw_event(Event("box_trouble", house.clock.now(), detail={"part": "worker", "reason": "x"}))
+    assert [part.state for part in house.model.health().parts] == ["degraded"]
 
 
 def test_health_names_boot_clock_parts_and_gauges(house: House) -> None:
