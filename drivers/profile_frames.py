@@ -123,6 +123,11 @@ class StreamDecoder:
         self.rejected: dict[str, int] = {}
 
     @property
+    def pending(self) -> bytes:
+        """The frame that is not yet whole, as far as it has come."""
+        return self._buffer
+
+    @property
     def pending_bytes(self) -> int:
         """Bytes of a frame that is not yet whole: less than the longest frame."""
         return len(self._buffer)

@@ -56,7 +56,16 @@ class BeltDriver:
             self._port.close()
 
     async def _listen(self, sink: Sink) -> None:
+        """A frame that had only begun when the link broke is a rejected one: no silence about its bytes."""
         decoder = BeltDecoder(self._belt)
+        try:
+            await self._hear(decoder, sink)
+        except LinkError:
+            if half := decoder.stream.pending:
+                sink.rejected(self._device.id, "half_frame", half)
+            raise
+
+    async def _hear(self, decoder: BeltDecoder, sink: Sink) -> None:
         silence_s = max(self._belt.stream.silence_s, wire_seconds(self._clock, SILENCE_FLOOR_S))
         heard = self._clock.now()
         while True:

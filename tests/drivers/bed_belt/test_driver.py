@@ -175,6 +175,7 @@ async def test_unplugging_in_mid_frame_is_a_link_error_and_keeps_what_was_whole(
         async with asyncio.timeout(5):
             await bench.task
     assert len(bench.blocks(WAVE)[0].data) == 30
+    assert bench.sink.rejects["belt-1", "half_frame"] == 1
     assert not bench.port.is_open
 
 
