@@ -20,6 +20,7 @@ PATIENCE_S = 60.0
 BYTES_PER_MB = 1_000_000
 LOOKS = 11  # at a queue: a block in flight for a millisecond is no queue, so the median of several looks counts
 LOOK_S = 0.3
+LOG_CHARACTERS = 3000
 RUN = (sys.executable, "-m", "gateway", "run", "--config")
 
 
@@ -37,6 +38,11 @@ class Queues:
 
     blocks: float
     rows: float
+
+
+def last_words(log: Path) -> str:
+    """The end of a daemon's log: the directory it lies in does not outlive the benchmark."""
+    return log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:]
 
 
 def percent_of_a_core(before_s: float, after_s: float, window_s: float) -> float:
@@ -103,18 +109,22 @@ async def ready_s(config: Path, notify: Path, log: Path, *, command: Sequence[st
             *command, str(config), stdout=file, stderr=file, env=os.environ | {"NOTIFY_SOCKET": str(notify)}
         )
         try:
-            took_s = (await _ready_ns(notices, process, log) - began_ns) / 1e9
+            took_s = (await _ready_ns(notices, process) - began_ns) / 1e9
+        except CarebedError:
+            sys.stderr.write(last_words(log))
+            raise
         finally:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S):
             code = await process.wait()
     if code != 0:
-        raise CarebedError(f"the daemon was ready, then ended with code {code}", hint=f"see {log}")
+        sys.stderr.write(last_words(log))
+        raise CarebedError(f"the daemon was ready, then ended with code {code}", hint="its last words stand above")
     return took_s
 
 
-async def _ready_ns(notices: socket.socket, process: asyncio.subprocess.Process, log: Path) -> int:
+async def _ready_ns(notices: socket.socket, process: asyncio.subprocess.Process) -> int:
     """The real time at which READY=1 arrived."""
     ended = asyncio.create_task(process.wait())
     hearing = asyncio.create_task(_heard_ready_ns(notices))
@@ -124,7 +134,7 @@ async def _ready_ns(notices: socket.socket, process: asyncio.subprocess.Process,
     if hearing in done:
         return hearing.result()
     seen = f"ended with code {process.returncode}" if ended in done else f"said nothing for {PATIENCE_S:.0f} s"
-    raise CarebedError(f"the daemon {seen} before READY=1", hint=f"see {log}")
+    raise CarebedError(f"the daemon {seen} before READY=1", hint="its last words stand above")
 
 
 async def _heard_ready_ns(notices: socket.socket) -> int:

@@ -5,6 +5,7 @@ HCI, mosquitto on loopback. Devices, broker and platform run in other processes 
 """
 
 import asyncio
+import signal
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ NO_RADIO = "no bands: the virtual radio's host stack would run in the daemon"
 
 def measure() -> list[Figure]:
     """About five minutes; CarebedError or a time-out when something cannot be measured."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both stop what was started, too
     with tempfile.TemporaryDirectory(prefix="carebed-bench-") as name:
         return asyncio.run(_measure(Path(name)))
 
@@ -117,12 +119,12 @@ async def _calls(directory: Path, cache: Path) -> list[Figure]:
         await settled(daemon, devices=True)
         script = Script(devices, around.platform, listener)
         await script.play(CALLING_BEDS, presses=PRESSES, pulls=PULLS, fallers=FALLERS, falls=FALLS)
-    return [
-        *latencies("SOS advert", script.sos, "the button's first advert"),
-        *latencies("contact change (pull cord)", script.cords, "the pull"),
-        *falls(script.falls, script.missed),
-        Figure("alarms that nobody caused meanwhile", len(listener.uncaused), "alarms", None, "lower"),
-    ]
+        return [
+            *latencies("SOS advert", script.sos, "the button's first advert"),
+            *latencies("contact change (pull cord)", script.cords, "the pull"),
+            *falls(script.falls, script.missed),
+            Figure("alarms that nobody caused meanwhile", len(listener.uncaused), "alarms", None, "lower"),
+        ]
 
 
 def latencies(what: str, calls: list[Call], beginning: str) -> list[Figure]:
@@ -143,7 +145,7 @@ def falls(found: list[Call], missed: int) -> list[Figure]:
     """CarebedError when not one was found: there is no latency of nothing."""
     played = len(found) + missed
     if not found:
-        raise CarebedError(f"none of {played} falls raised an alarm", hint="see the worker's lines in the daemon's log")
+        raise CarebedError(f"none of {played} falls raised an alarm", hint="see the worker's lines in the log above")
     latest_s = max(call.beyond_confirmation_s for call in found)
     behind_ms = max(call.local_ms for call in found)
     return [
@@ -169,7 +171,7 @@ async def _house(directory: Path, cache: Path) -> list[Figure]:
         grown = growth(before, await queues(daemon))
         alive = await beds_with_vitals(daemon)
         if restarts := await worker_restarts(daemon):
-            raise CarebedError(f"{restarts} workers died during the measurement", hint=f"see {directory}/daemon.log")
+            raise CarebedError(f"{restarts} workers died during the measurement", hint="see the log above")
     return house(of_daemon, of_worker, grown, alive)
 
 

@@ -1,6 +1,7 @@
 """A daemon with all that surrounds it in real time: mosquitto, the platform, and devices that speak or are silent."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from gateway.errands import import_ward
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.platform import Platform
 from gateway.upstream.seen import Record
-from tests.benchmarks.box import PATIENCE_S, worker_pid
+from tests.benchmarks.box import PATIENCE_S, last_words, worker_pid
 
 BLUEZ = '[[ble]]\nname = "radio"\nbackend = "bluez"\nadapter = "hci0"\n'
 
@@ -34,15 +35,18 @@ class Site:
 
     @asynccontextmanager
     async def daemon(self) -> AsyncIterator[DaemonProcess]:
-        """The daemon, told to stop in the end. LinkError when it does not end well."""
-        running = await DaemonProcess.start(self.config, self.page_port, self.directory / "daemon.log")
+        """The daemon, told to stop in the end. LinkError when it does not end well; its last words go to stderr."""
+        log, measured = self.directory / "daemon.log", False
+        running = await DaemonProcess.start(self.config, self.page_port, log)
         try:
             yield running
+            measured = True
         finally:
             code = await running.stop()
+            if code != 0 or not measured:
+                sys.stderr.write(last_words(log))
         if code != 0:
-            log = (self.directory / "daemon.log").read_text(encoding="utf-8", errors="replace")
-            raise LinkError(f"the daemon ended with code {code}", hint=f"its log ends with: {log[-2000:]}")
+            raise LinkError(f"the daemon ended with code {code}", hint="its last words stand above")
 
 
 def real_time() -> Origin:

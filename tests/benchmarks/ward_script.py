@@ -157,7 +157,7 @@ class Script:
             call = await self._call(deed, bed, ("sos", bed_id(bed), device), RAISED_WITHIN_S)
             if call is None:
                 raise LinkError(f"{deed} in bed {bed} raised no alarm within {RAISED_WITHIN_S:.0f} s",
-                                hint="see the daemon's log")  # fmt: skip
+                                hint="see the daemon's log above")  # fmt: skip
             (self.sos if deed == "press_button" else self.cords).append(call)
 
     async def _fall(self, bed: int, falls: int) -> None:
