@@ -1,7 +1,8 @@
 """Keeps things alive: a driver, a part of the box, the tasks of the daemon. Says "lost" once and "back" once.
 
 This is the one place where an unexpected exception may end: it is logged with its trace, booked, and what failed is
-started again; the others never notice.
+started again; the others never notice. A cancellation that nobody asked for (a library's future that was cancelled
+under the one who waits for it) is such an exception too, or what it hits would be gone without a word.
 """
 
 import asyncio
@@ -21,6 +22,12 @@ BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)  # a device that is switched on again is
 PAIRING_BACKOFF_S = 300.0  # only a person can help; trying faster would lock some cuffs
 STEADY_S = 60.0  # a link that held this long starts the back-off anew
 RECOVERED_S = 10.0  # a part of the box that runs this long after a failure has recovered
+
+
+def _told_to_stop(error: BaseException) -> bool:
+    """Whether this is the cancellation of the running task itself and not one that came up from what it waits for."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 class _Watched:
@@ -73,27 +80,26 @@ class Supervisor:
         self._clock = clock
         self._jitter = random.Random()  # noqa: S311 - spreads retries, guards no secret
         self._failures = 0
+        self._failure = ""  # the last unexpected one
         self._lost: set[str] = set()
 
     async def run(self) -> None:
         """Run the driver for ever; ends only by cancellation."""
         while True:
             started = self._clock.now()
+            pairing = False
             try:
                 await self._driver.run(self._watched)
                 self._report("the driver returned although its link was not closed", "")
             except CarebedError as error:
                 self._report(str(error), error.hint)
                 pairing = isinstance(error, PairingError)
-            except Exception:
-                log.exception("%s failed", self.name)
-                self._report("the driver failed; the journal has the trace", "send the diagnostics to the maintainers")
-                self._trouble()
-                pairing = False
-            else:
-                pairing = False
+            except (Exception, asyncio.CancelledError) as error:
+                if _told_to_stop(error):
+                    raise
+                self._failed(error)
             if self._clock.now().since_s(started) >= STEADY_S:
-                self._failures = 0
+                self._failures, self._failure = 0, ""
             await self._clock.sleep(PAIRING_BACKOFF_S if pairing else self._backoff_s())
 
     def _backoff_s(self) -> float:
@@ -112,8 +118,13 @@ class Supervisor:
                 detail = {"reason": reason, "hint": hint}
                 self._sink.event(Event("link_lost", self._clock.now(), device.bed, device.id, detail))
 
-    def _trouble(self) -> None:
-        for device in self._driver.devices:
+    def _failed(self, error: BaseException) -> None:
+        """A fault of the program: its trace and a device_fault once, until it fails in another way."""
+        failure = repr(error)
+        repeated, self._failure = failure == self._failure, failure
+        log.log(logging.DEBUG if repeated else logging.ERROR, "%s failed", self.name, exc_info=error)
+        self._report("the driver failed; the journal has the trace", "send the diagnostics to the maintainers")
+        for device in () if repeated else self._driver.devices:
             detail = {"part": f"driver {device.id}", "reason": "unexpected failure"}
             self._sink.event(Event("device_fault", self._clock.now(), device.bed, device.id, detail))
 
@@ -129,6 +140,7 @@ class PartSupervisor:
         self._on_event = on_event
         self._clock = clock
         self._failures = 0
+        self._failure = ""  # the last unexpected one
         self._troubled = False
 
     async def run(self) -> None:
@@ -140,8 +152,11 @@ class PartSupervisor:
                 self._trouble("it ended although nobody stopped it", "")
             except CarebedError as error:
                 self._trouble(str(error), error.hint)
-            except Exception:
-                log.exception("%s failed", self.name)
+            except (Exception, asyncio.CancelledError) as error:
+                if _told_to_stop(error):
+                    raise
+                repeated, self._failure = repr(error) == self._failure, repr(error)
+                log.log(logging.DEBUG if repeated else logging.ERROR, "%s failed", self.name, exc_info=error)
                 self._trouble("unexpected failure; the journal has the trace", "send the maintainers the diagnostics")
             finally:
                 watch.cancel()
@@ -151,7 +166,7 @@ class PartSupervisor:
 
     async def _recovered_after(self) -> None:
         await self._clock.sleep(RECOVERED_S)
-        self._failures = 0
+        self._failures, self._failure = 0, ""
         if self._troubled:
             self._troubled = False
             log.info("%s is back", self.name)
@@ -171,6 +186,7 @@ class Crew:
     def __init__(self, on_failure: Callable[[str], None]) -> None:
         self._on_failure = on_failure
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` until `stop`."""
@@ -183,12 +199,15 @@ class Crew:
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            log.critical("%s has ended and must not", task.get_name(), exc_info=task.exception())
-            self._on_failure(task.get_name())
+        if task.cancelled() and self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        log.critical("%s has ended and must not", task.get_name(), exc_info=error)
+        self._on_failure(task.get_name())
 
     async def stop(self) -> None:
         """Cancel all and wait for their clean-up."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -11,7 +11,7 @@ from drivers.base import Device, Sink
 from gateway.core.clock import ManualClock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
-from gateway.supervise import PAIRING_BACKOFF_S, PartSupervisor, Supervisor
+from gateway.supervise import PAIRING_BACKOFF_S, Crew, PartSupervisor, Supervisor
 
 BELT = Device("belt-1", "bed_belt", "open-belt-1", "port", bed="b-1")
 
@@ -111,6 +111,32 @@ async def test_a_driver_that_raises_what_nobody_expected_is_traced_and_started_a
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_driver_that_fails_the_same_way_again_and_again_is_traced_and_booked_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def defect(sink: Sink) -> None:
+        raise ZeroDivisionError
+
+    driver = Scripted(*[defect] * 6)
+    with caplog.at_level(logging.WARNING):
+        sink = await supervise(driver, ManualClock(), 300)
+    assert driver.started == 7
+    assert sink.kinds == ["link_lost", "device_fault"]
+    assert caplog.text.count("Traceback") == 1
+
+
+async def test_a_cancellation_that_nobody_asked_for_ends_no_driver() -> None:
+    async def waits_for_what_a_library_cancels(sink: Sink) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    driver = Scripted(waits_for_what_a_library_cancels)
+    sink = await supervise(driver, ManualClock(), 30)
+    assert driver.started == 2
+    assert sink.kinds == ["link_lost", "device_fault"]
+
+
 async def test_a_driver_that_returns_without_being_told_to_is_started_again() -> None:
     async def returns(sink: Sink) -> None:
         return
@@ -142,7 +168,7 @@ async def test_a_slave_reported_by_its_bus_driver_is_not_reported_twice() -> Non
     assert (await supervise(Scripted(bus), clock, 5)).kinds == ["link_up", "link_lost", "link_up"]
 
 
-async def part(failures: int, seconds: float, error: Exception) -> list[str]:
+async def part(failures: int, seconds: float, error: BaseException) -> list[str]:
     clock = ManualClock()
     events: list[Event] = []
 
@@ -172,3 +198,31 @@ async def test_a_radio_that_stays_away_says_trouble_once(caplog: pytest.LogCaptu
 async def test_a_part_of_the_box_survives_what_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
     assert await part(1, 60, ZeroDivisionError()) == ["box_trouble", "box_recovered"]
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_cancellation_that_nobody_asked_for_ends_no_part_of_the_box() -> None:
+    assert await part(1, 60, asyncio.CancelledError()) == ["box_trouble", "box_recovered"]
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError(), asyncio.CancelledError()])
+async def test_a_task_that_ends_by_itself_is_told_however_it_ended(error: BaseException | None) -> None:
+    told: list[str] = []
+
+    async def ends() -> None:
+        if error is not None:
+            raise error
+
+    crew = Crew(told.append)
+    crew.start("ticking", ends())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert told == ["ticking"]
+
+
+async def test_a_task_that_is_stopped_is_told_to_nobody() -> None:
+    told: list[str] = []
+    crew = Crew(told.append)
+    crew.start("ticking", ManualClock().sleep(3600.0))
+    await asyncio.sleep(0)
+    await crew.stop()
+    assert told == []
