@@ -42,21 +42,26 @@ def run(path: Path) -> int:
     """The daemon for the file at `path`; returns the exit code. A file that is broken is served as a page."""
     set_up_logs(journal=journal_handler())
     try:
+        return _run(path)
+    except (StoreBusyError, LinkError) as error:
+        log.error("%s (%s)", error, error.hint)
+        return EXIT_BUSY
+
+
+def _run(path: Path) -> int:
+    """StoreBusyError and LinkError: somebody else has the databases, the page's port or the command line's socket."""
+    try:
         config = configuration.load(path)
         return asyncio.run(_live(config))
     except ConfigError as error:
         log.error("%s", error)
         return asyncio.run(_explain(error, path))
-    except StoreBusyError as error:
-        log.error("%s (%s)", error, error.hint)
-        return EXIT_BUSY
+    except StoreBusyError:
+        raise
     except StoreError as error:
         log.error("%s (%s)", error, error.hint)
         fault = Fault(0, "paths.state_dir", str(error), error.hint)
         return asyncio.run(_explain(ConfigError(str(path), (fault,)), path))
-    except LinkError as error:
-        log.error("%s (%s)", error, error.hint)
-        return EXIT_BUSY
 
 
 async def _live(config: Config) -> int:
@@ -151,18 +156,18 @@ class Daemon:
         self._rooms = rooms = await open_rooms(self._config, self._clock, store)
         for event in (*store.findings, *self._waiting):
             rooms.pipeline.event(event)
-        page, inner, radios, drivers = (Crew(self._end) for _ in range(4))
+        page, inner, outside, drivers = (Crew(self._end) for _ in range(4))
         try:
             await self._open_page(page, rooms)
             self._start_inner(inner, rooms)
-            self._start_outside(radios, drivers, rooms)
+            self._start_outside(outside, drivers, rooms)
             self._notifier.ready(f"{self._config.site.gateway}: {len(rooms.beds)} beds, {len(rooms.devices)} devices")
             log.info("ready: %d beds, %d devices", len(rooms.beds), len(rooms.devices))
             await self._stop.wait()
         finally:
             self._notifier.stopping("keeping what has been heard")
             await drivers.stop()  # before their radios, so that bands are told to stop streaming
-            await radios.stop()
+            await outside.stop()
             await self._drain(rooms)
             await inner.stop()
             await rooms.close()
@@ -198,11 +203,9 @@ class Daemon:
         if self._notifier.watchdog_s is not None:
             crew.start("watchdog", self._notifier.feed_watchdog(self._clock, self._healthy))
 
-    def _start_outside(self, radios: Crew, drivers: Crew, rooms: Rooms) -> None:
-        for name, link in rooms.uplinks.items():
-            radios.start(f"uplink {name}", link.run())
+    def _start_outside(self, outside: Crew, drivers: Crew, rooms: Rooms) -> None:
         for part in rooms.parts:
-            radios.start(part.name, part.run())
+            outside.start(part.name, part.run())
         for supervisor in rooms.supervisors:
             drivers.start(supervisor.name, supervisor.run())
 

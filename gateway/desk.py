@@ -4,6 +4,7 @@ Fills the Protocols of `gateway.commands` and `gateway.upstream.ports`; holds no
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from gateway.commands import Commands, Refused
 from gateway.config import Config
 from gateway.config import Upstream as UpstreamSection
 from gateway.core.clock import Clock
+from gateway.core.errors import UpstreamError
 from gateway.core.model import Alarm, Event, Stamp
 from gateway.pipeline import Pipeline
 from gateway.readmodel import ReadModel
@@ -27,6 +29,8 @@ from gateway.upstream.link import Link
 from gateway.upstream.ports import Birth, House, Timing, Vitals
 from gateway.upstream.topics import Topics
 from gateway.views import DeviceState
+
+log = logging.getLogger(__name__)
 
 NS_PER_MS = 1_000_000
 DEMO_PACE = Pace(start_spread_s=1.0, first_retry_s=2.0, max_retry_s=10.0, backlog_start_s=1.0, backlog_rate=50.0)
@@ -165,19 +169,34 @@ def make_uplinks(
     config: Config, clock: Clock, store: Store, reader: PlatformReader, asks: PlatformAsks,
     on_event: Callable[[Event], None],
 ) -> dict[str, Link]:  # fmt: skip
-    """A link for each [[upstream]]; in a demonstration they retry and backfill in seconds instead of minutes."""
+    """A link for each [[upstream]]; in a demonstration they retry and backfill in seconds instead of minutes.
+
+    One whose TLS files cannot be used is trouble of the box, like any link that is down: alarms go on sounding here.
+    """
     house = House(
         clock=clock, outbox=store.outbox, reader=reader, asks=asks, replies=KeptReplies(store),
         when=timing(store, clock), on_event=on_event,
     )  # fmt: skip
     pace = Pace() if config.clock is None else DEMO_PACE
-    return {
-        section.name: Link(
-            section.name, _endpoint(section), Topics(section.tenant, config.site.gateway), house,
-            responder=section.responder, pace=pace,
+    links = {}
+    for section in config.upstream:
+        try:
+            endpoint = _endpoint(section)
+        except UpstreamError as error:
+            log.error("uplink %s: %s (%s)", section.name, error, error.hint)
+            _tell_unusable(section.name, error, clock.now(), on_event)
+            continue
+        topics = Topics(section.tenant, config.site.gateway)
+        links[section.name] = Link(
+            section.name, endpoint, topics, house, responder=section.responder, pace=pace
         )
-        for section in config.upstream
-    }  # fmt: skip
+    return links
+
+
+def _tell_unusable(name: str, error: UpstreamError, now: Stamp, on_event: Callable[[Event], None]) -> None:
+    reason, hint = str(error), f"{error.hint}; then: systemctl restart carebed"
+    on_event(Event("box_trouble", now, detail={"part": f"uplink {name}", "reason": reason, "hint": hint}))
+    on_event(Event("uplink_lost", now, detail={"upstream": name, "reason": reason}))
 
 
 def _endpoint(section: UpstreamSection) -> Endpoint:

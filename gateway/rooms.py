@@ -38,7 +38,7 @@ SNAPSHOT_KEY, BOOTS_KEY, INVENTORY_KEY = "rules.snapshot", "box.boots", "registr
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What the daemon starts and stops. parts: radios; supervisors: drivers; both are run until cancelled."""
+    """What the daemon starts and stops. parts: uplinks, radios; supervisors: drivers; all run until cancelled."""
 
     store: Store
     engine: Engine
@@ -49,7 +49,6 @@ class Rooms:
     rulebook: Rulebook
     beds: tuple[Bed, ...]
     devices: tuple[Device, ...]
-    uplinks: Mapping[str, Link]
     parts: tuple[PartSupervisor, ...]
     supervisors: tuple[Supervisor, ...]
 
@@ -89,14 +88,16 @@ async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
     reader = PlatformReader(read_model, store, await _birth(store, clock, rulebook))
     asks = PlatformAsks(commands, engine, pipeline)
     uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)
-    _connect(pipeline, store, uplinks)
+    _connect(pipeline, store, uplinks, upstreams)
     _watch_gauges(read_model, store, worker)
-    parts, supervisors = _outside(config, clock, devices, pipeline)
+    radios, supervisors = _outside(config, clock, devices, pipeline)
+    links = (PartSupervisor(f"uplink {name}", link.run, pipeline.event, clock) for name, link in uplinks.items())
+    parts = (*links, *radios)
     if rulebook.refused:
         detail = {"part": "rules", "reason": rulebook.refused, "hint": rulebook.hint}
         pipeline.event(Event("box_trouble", clock.now(), detail=detail))
     return Rooms(
-        store, engine, worker, pipeline, read_model, commands, rulebook, beds, devices, uplinks, parts, supervisors
+        store, engine, worker, pipeline, read_model, commands, rulebook, beds, devices, parts, supervisors
     )
 
 
@@ -219,7 +220,8 @@ async def _inventory_rev(store: Store, beds: Sequence[Bed], devices: Sequence[De
     return rev + 1
 
 
-def _connect(pipeline: Pipeline, store: Store, uplinks: Mapping[str, Link]) -> None:
+def _connect(pipeline: Pipeline, store: Store, uplinks: Mapping[str, Link], upstreams: Sequence[str]) -> None:
+    """Every platform of the configuration has its marks, also one that cannot be reached yet: it misses nothing."""
     pipeline.uplinks.extend(uplinks.values())
 
     def on_rows(_stream: str) -> None:
@@ -227,7 +229,7 @@ def _connect(pipeline: Pipeline, store: Store, uplinks: Mapping[str, Link]) -> N
             link.rows_ready()
 
     store.outbox.watch(on_rows)
-    for name in uplinks:
+    for name in upstreams:
         store.outbox.register(name)
 
 

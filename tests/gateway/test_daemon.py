@@ -127,6 +127,33 @@ async def test_a_hangup_is_answered_as_a_reload_and_does_not_end_the_box(tmp_pat
         assert (await made.ask("/api/v1/health")).status_code == 200
 
 
+async def test_a_broken_file_and_a_page_port_that_is_taken_is_busy_and_says_who_to_look_for(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        text = GOOD.replace('language = "fr"', 'language = "de"').replace("{port}", str(other.getsockname()[1]))
+        async with box(tmp_path, text) as made:
+            assert made.process is not None
+            async with asyncio.timeout(PATIENCE_S):
+                assert await made.process.wait() == 75
+            assert "1 fault" in made.log.read_text()
+            assert "ss -ltnp" in made.log.read_text()
+
+
+async def test_an_uplink_without_its_authority_costs_the_uplink_and_not_the_box(tmp_path: Path) -> None:
+    upstream = """
+[[upstream]]
+name = "district"
+host = "mqtt.example.org"
+tenant = "t1"
+ca_file = "{directory}/away.pem"
+"""
+    async with box(tmp_path, GOOD + upstream) as made:
+        await made.notice("READY=1")
+        (uplink,) = (await made.ask("/api/v1/uplinks")).json()
+        assert uplink["state"] == "lost"
+        assert "away.pem" in uplink["reason"]
+        assert await made.stop() == 0
+
+
 async def test_a_broken_file_is_a_page_that_names_every_fault(tmp_path: Path) -> None:
     broken = GOOD.replace('language = "fr"', 'language = "de"').replace("Europe/Paris", "Europe/Pari")
     async with box(tmp_path, broken) as made:
