@@ -43,7 +43,7 @@ class Part(BaseModel):
 
 class SerialFormat(Part):
     baud: int = Field(ge=300, le=3_000_000)
-    format: Literal["8N1", "8E1", "8O1"] = "8N1"
+    format: Literal["8N1", "8N2", "8E1", "8O1"] = "8N1"
 
 
 class DeviceSection(Part):

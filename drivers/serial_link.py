@@ -18,9 +18,9 @@ from gateway.core.clock import Clock
 from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
 
-Format = Literal["8N1", "8E1", "8O1"]
-PARITY = {"8N1": serial.PARITY_NONE, "8E1": serial.PARITY_EVEN, "8O1": serial.PARITY_ODD}
-BITS_PER_CHARACTER = {"8N1": 10, "8E1": 11, "8O1": 11}  # with start, parity and stop bit
+Format = Literal["8N1", "8N2", "8E1", "8O1"]  # data bits, parity, stop bits; no device of a ward speaks 7 bits
+PARITY = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
+BITS_PER_CHARACTER = {"8N1": 10, "8N2": 11, "8E1": 11, "8O1": 11}  # with start, parity and stop bits
 
 READ_BYTES = 4096  # one read of the kernel's tty buffer
 BUFFER_BYTES = 65_536  # 5.7 s of a 115200 baud line: far more than a healthy loop ever lags
@@ -85,8 +85,9 @@ class SerialPort:
             raise LinkError(f"{self.name} is already open", hint="one owner per port: look for a second device on it")
         try:
             port = serial.Serial(
-                self.path, self.baud, parity=PARITY[self.format], timeout=0, write_timeout=0, exclusive=True
-            )
+                self.path, self.baud, parity=PARITY[self.format[1]], stopbits=int(self.format[2]), timeout=0,
+                write_timeout=0, exclusive=True,
+            )  # fmt: skip
         except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
             raise self._cannot_open(error) from error
         self._serial = port

@@ -107,8 +107,8 @@ class Serial(Section):
     name: Name = Field(description="name by which devices refer to this port, e.g. belt-1")
     path: AbsolutePath = Field(description="device file; in mode real under /dev/serial/by-id/ or by-path/")
     baud: Annotated[int, AfterValidator(_baud)] = Field(default=115200, description="line rate in bit/s")
-    format: Annotated[str, Field(pattern=r"^[78][NEO][12]$")] = Field(
-        default="8N1", description="data bits, parity (N, E, O) and stop bits, e.g. 8N1"
+    format: Annotated[str, Field(pattern=r"^8(N1|N2|E1|O1)$")] = Field(
+        default="8N1", description="data bits, parity and stop bits: 8N1, 8N2, 8E1 or 8O1"
     )
 
 

@@ -5,11 +5,12 @@ import os
 import pwd
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from drivers.faulty_line import VirtualPort
-from drivers.serial_link import READ_BYTES, SerialPort
+from drivers.serial_link import READ_BYTES, Format, SerialPort
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import LinkError
 from tests.drivers.recording_sink import until
@@ -79,6 +80,14 @@ async def test_written_bytes_reach_the_device(wire: VirtualPort) -> None:
     port.open()
     await port.write(b"\x01\x02\x00")
     assert os.read(wire.fd, 10) == b"\x01\x02\x00"
+    port.close()
+
+
+@pytest.mark.parametrize("format", get_args(Format))
+async def test_every_format_opens_the_port(wire: VirtualPort, format: Format) -> None:
+    port = SerialPort(wire.path, SystemClock(), format=format)
+    port.open()
+    assert port.character_s == pytest.approx((1 + 8 + (format[1] != "N") + int(format[2])) / port.baud)
     port.close()
 
 

@@ -1,12 +1,15 @@
 """The installer's file: every fault at once, each on its line, with a hint; and what a good file becomes."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from gateway.config import SECTIONS, Config, documented_keys, load, parse, salvage
+from drivers.serial_link import Format
+from gateway.config import SECTIONS, Config, Serial, documented_keys, load, parse, salvage
 from gateway.config_checks import is_loopback
 from gateway.core.errors import ConfigError, Fault
 from gateway.core.model import Mode
@@ -311,3 +314,15 @@ def test_what_a_broken_file_does_not_say_is_as_usual(tmp_path: Path, text: str) 
     file.write_text(text)
     assert salvage(file) == (8080, Path("/run/carebed"))
     assert salvage(tmp_path / "none.toml") == (8080, Path("/run/carebed"))
+
+
+def test_a_file_may_name_every_serial_format_that_the_port_speaks_and_no_other() -> None:
+    def accepted(text: str) -> bool:
+        try:
+            Serial(name="bus", path=Path("/dev/null"), format=text)
+        except ValidationError:
+            return False
+        return True
+
+    every = [data + parity + stop for data in "78" for parity in "NEO" for stop in ("1", "2", "1.5")]
+    assert {text for text in every if accepted(text)} == set(get_args(Format))
