@@ -31,12 +31,14 @@ NO_RADIO = "no bands: the virtual radio's host stack would run in the daemon"
 
 def measure() -> list[Figure]:
     """About five minutes; CarebedError or a time-out when something cannot be measured."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # both stop what was started, too
     with tempfile.TemporaryDirectory(prefix="carebed-bench-") as name:
         return asyncio.run(_measure(Path(name)))
 
 
 async def _measure(directory: Path) -> list[Figure]:
+    measuring = asyncio.current_task()
+    assert measuring is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)  # stops what was started, too
     figures = await _ready(directory)
     cache = directory / "kernels"
     cache.mkdir()
