@@ -7,6 +7,7 @@ gateway/README.md is compared with them in the tests. The daemon never writes th
 import base64
 import binascii
 import difflib
+import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -55,8 +56,11 @@ def _absolute(path: Path) -> Path:
 
 
 def _host(name: str) -> str:
-    if not name or any(letter.isspace() or letter in "/:@" for letter in name.strip("[]").replace(":", "")):
-        raise ValueError(f"{name!r} is no host name or address (no scheme, no port, no path)")
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        if not name or any(letter.isspace() or letter in "/:@[]" for letter in name):
+            raise ValueError(f"{name!r} is no host name or address (no scheme, no port, no path)") from None
     return name
 
 

@@ -326,3 +326,14 @@ def test_a_file_may_name_every_serial_format_that_the_port_speaks_and_no_other()
 
     every = [data + parity + stop for data in "78" for parity in "NEO" for stop in ("1", "2", "1.5")]
     assert {text for text in every if accepted(text)} == set(get_args(Format))
+
+
+@pytest.mark.parametrize("host", ["mqtt.example.org:8883", "mqtts://mqtt.example.org", "::1:x", "a b", "a@b", ""])
+def test_a_host_with_port_scheme_or_path_is_refused(host: str) -> None:
+    faults = faults_of(GOOD + f'[page]\nhost = "{host}"\n')
+    assert any("is no host name or address" in fault.message for fault in faults)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]"])
+def test_a_host_name_and_addresses_of_both_kinds_are_accepted(host: str) -> None:
+    assert parse(GOOD + f'[page]\nhost = "{host}"\n').page.host == host
