@@ -1,8 +1,10 @@
-"""Marks what was lost on the way in, so that a hole in a waveform is a row in the journal and never a silence.
+"""Marks what was lost on the way in, so that a hole in a waveform is a row in the journal and never a silence, and knows
+what the signal worker still owes.
 
 A lossy line would write a row for each frame; losses of a kind are therefore summed for `PERIOD_S` and marked once.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,3 +38,21 @@ class LossBook:
             if everything or gap.at.boot_id != now.boot_id or now.since_s(gap.at) >= PERIOD_S:
                 del self._open[key]
                 self._on_gap(gap)
+
+
+class Owed:
+    """The blocks that the worker has not answered yet. It answers in order and drops the oldest first, so that their
+    number alone says which they are."""
+
+    def __init__(self) -> None:
+        self._starts: deque[Stamp] = deque()  # as long as the worker's own bounded buffer, which drops and marks
+
+    def fed(self, block: SampleBlock) -> None:
+        """Handed to the worker."""
+        self._starts.append(block.start)
+
+    def behind_s(self, unanswered: int, now: Stamp) -> float:
+        """How old the oldest of the newest `unanswered` blocks is; 0 without any."""
+        while len(self._starts) > unanswered:
+            self._starts.popleft()
+        return max(0.0, now.since_s(self._starts[0])) if self._starts else 0.0

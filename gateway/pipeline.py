@@ -15,20 +15,20 @@ from zoneinfo import ZoneInfo
 
 from drivers.base import Device
 from edge_rules.engine import Engine, Now
-from gateway.blocks import LossBook
+from gateway.blocks import LossBook, Owed
 from gateway.core.clock import Clock, call_later_real
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Mode, SampleBlock, Stamp, Status
 from gateway.core.quantities import QUANTITIES
 from gateway.logs import fields
 from gateway.minutes import GRACE_S, MinuteBook
 from gateway.store.database import Store
-from gateway.worker_link import WorkerLink, WorkerName
+from gateway.worker_link import WorkerLink
 
 log = logging.getLogger(__name__)
 
 PUBLISH_AFTER_S = 0.2  # real seconds: an SD card's fsync may take longer, a person on the floor may not
 GRACE_REAL_S = 1.0  # a demonstration's fast clock does not make the worker faster
-CATCH_UP_GRACE_S = 150.0  # minutes wait this long for a worker that is starting; its buffer holds 120 s
+CATCH_UP_GRACE_S = 150.0  # real time that minutes wait for a worker that has fallen behind; its buffer holds 120 s
 SPOT = frozenset(
     ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight")
 )  # readings that stand for themselves and are kept one by one; the rest lives in minutes
@@ -79,6 +79,7 @@ class Pipeline:
         self._watcher = watcher
         self._outputs = outputs
         self._losses = LossBook(self.gap)
+        self._owed = Owed()
         self._minutes = MinuteBook(self._bed_minute, self._losses.add)
         self._rejections: dict[tuple[str, str], tuple[int, bytes]] = {}
         self.uplinks: list[Uplink] = []
@@ -92,6 +93,7 @@ class Pipeline:
         if block.lost_before:
             self._watcher.saw_loss(block.device, block.channel, block.lost_before)
         self._watcher.saw_sign_of_life(block.device, block.start, None)
+        self._owed.fed(block)
         self._worker.feed(block)
 
     def measurement(self, measurement: Measurement) -> None:
@@ -168,9 +170,7 @@ class Pipeline:
         """Let durations pass, close what is due and write what was counted."""
         now = self.now()
         self._transitions(self._engine.tick(now))
-        starting = self._worker.state.name in (WorkerName.STARTING, WorkerName.DEAD)
-        grace_s = max(CATCH_UP_GRACE_S if starting else GRACE_S, GRACE_REAL_S * self._clock.speed)
-        self._minutes.close_due(now.stamp, grace_s=grace_s)
+        self._minutes.close_due(now.stamp, grace_s=self._grace_s(now.stamp))
         self._losses.close_due(now.stamp)
         self._write_rejections()
 
@@ -179,6 +179,13 @@ class Pipeline:
         self._minutes.close_all()
         self._losses.close_due(self._clock.now(), everything=True)
         self._write_rejections()
+
+    def _grace_s(self, now: Stamp) -> float:
+        """A minute stays open until the worker has answered for it: also a worker that is back and still catching up
+        must not find it closed."""
+        behind_s = self._owed.behind_s(self._worker.state.queued_blocks, now)
+        grace_s = max(GRACE_S, GRACE_REAL_S * self._clock.speed)
+        return grace_s + min(behind_s, CATCH_UP_GRACE_S * self._clock.speed)
 
     def _write_rejections(self) -> None:
         for (device, reason), (count, raw) in self._rejections.items():

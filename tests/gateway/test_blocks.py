@@ -1,8 +1,8 @@
-"""Promises of the loss book."""
+"""Promises of the loss book, and of the book of what the worker owes."""
 
 import numpy as np
 
-from gateway.blocks import PERIOD_S, LossBook
+from gateway.blocks import PERIOD_S, LossBook, Owed
 from gateway.core.model import Gap, SampleBlock, Stamp
 
 
@@ -53,3 +53,15 @@ def test_values_that_came_too_late_are_one_gap_a_period_and_not_one_each() -> No
         ("another reason", 1),
         ("came after its minute was closed", 8),
     ]
+
+
+def test_the_worker_is_as_far_behind_as_its_oldest_unanswered_block_is_old() -> None:
+    owed = Owed()
+    now = Stamp("00000001", 20 * 10**9)
+    for second in range(10):
+        owed.fed(block(second, 0))
+    assert owed.behind_s(10, now) == 20.0
+    assert owed.behind_s(4, now) == 14.0, "six were answered, or dropped as the oldest"
+    assert owed.behind_s(0, now) == 0.0
+    owed.fed(block(19, 0))
+    assert owed.behind_s(1, now) == 1.0
