@@ -43,8 +43,16 @@ class Broker:
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n"
             "max_queued_messages 0\nlog_type error\nlog_dest stderr\n"
         )
-        self._process = await asyncio.create_subprocess_exec(find_mosquitto(), "-c", str(config))
-        if not await within(SystemClock(), START_S, self._listens):
+        self._process = await asyncio.create_subprocess_exec(
+            find_mosquitto(), "-c", str(config), start_new_session=True
+        )
+        try:
+            listens = await within(SystemClock(), START_S, self._listens)
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
+        if not listens:
+            await self.__aexit__()
             raise LinkError(f"mosquitto did not listen on 127.0.0.1:{self.port} within {START_S:.0f} s",
                             hint="look at what it printed above")  # fmt: skip
         return self

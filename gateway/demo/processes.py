@@ -1,4 +1,7 @@
-"""The processes of the demonstration as the orchestrator holds them: the ward's devices, and the real daemon."""
+"""The processes of the demonstration as the orchestrator holds them: the ward's devices, and the real daemon.
+
+Each has a session of its own: a Ctrl-C is the orchestrator's alone, which then ends them in order.
+"""
 
 import asyncio
 import json
@@ -39,10 +42,14 @@ class WardProcess:
         ward = cls(
             await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "gateway.demo.ward", *arguments,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
             )
         )  # fmt: skip
-        ready = (await ward.answer(START_S))["ready"]
+        try:
+            ready = (await ward.answer(START_S))["ready"]
+        except BaseException:  # cancelled while it starts: nobody else knows of it yet
+            await ward.stop()
+            raise
         ward.ends = Ends(tuple(ready["belts"]), ready["bus"], ready["hci_port"])
         return ward
 
@@ -94,17 +101,30 @@ class DaemonProcess:
         """Start it and wait until its page answers."""
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", "run", "--config", str(config), stderr=file, stdout=file
-            )
+                sys.executable, "-m", "gateway", "run", "--config", str(config), stderr=file, stdout=file,
+                start_new_session=True,
+            )  # fmt: skip
         daemon = cls(process, f"http://127.0.0.1:{page_port}")
         try:
             async with asyncio.timeout(START_S):
                 while await daemon.ask("health") is None:
                     await SystemClock().sleep(0.05)
-        except TimeoutError:
+        except BaseException as error:
             await daemon.stop()
-            raise LinkError(f"the daemon did not answer within {START_S:.0f} s", hint=f"see {log}") from None
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            show(log)
+            if not isinstance(error, TimeoutError):
+                raise
+            raise LinkError(f"the daemon did not answer within {START_S:.0f} s", hint="see its log above") from None
         return daemon
+
+    async def told(self, what: str) -> Any:
+        """As `ask`, of a daemon that has answered before. LinkError when it does so no longer."""
+        answer = await self.ask(what)
+        if answer is None:
+            raise LinkError(f"the daemon no longer answers at {self.url}", hint="see its log above")
+        return answer
 
     async def ask(self, what: str) -> Any:
         """`/api/v1/what` as data; None while nothing listens. CarebedError when the daemon has ended."""
@@ -133,6 +153,11 @@ class DaemonProcess:
         if self._process.returncode is None:
             self._process.terminate()
         return await _end(self._process)
+
+
+def show(log: Path) -> None:
+    """Print a daemon's log: its directory goes with the demonstration."""
+    sys.stderr.write(log.read_text(encoding="utf-8", errors="replace"))
 
 
 async def _end(process: asyncio.subprocess.Process) -> int:

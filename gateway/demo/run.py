@@ -6,9 +6,9 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 import webbrowser
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from gateway.core.clock import Clock, ScaledClock, SystemClock
 from gateway.core.errors import LinkError
 from gateway.demo.broker import Broker, Proxy, free_port
 from gateway.demo.carer import Carer
-from gateway.demo.processes import DaemonProcess, WardProcess
+from gateway.demo.processes import DaemonProcess, WardProcess, show
+from gateway.demo.recordings import Recordings
 from gateway.demo.site import GATEWAY, TENANT, Origin, origin, write_config, write_ward
 from gateway.demo.story import BEDS, STORIES, Step, Story
 from gateway.demo.verdict import Witness, judge
@@ -32,14 +33,18 @@ SETTLE_S = 45.0  # real time the devices get to be heard for the first time; ban
 CATCH_UP_S = 15.0  # real time the backlog gets to reach the platform after the story
 PAGES_PER_S = 50.0
 ASK_S = 10.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that is closed
 
 
 def main(args: argparse.Namespace) -> int:
-    """Play `args.story`; 0 only when everything that was expected came true."""
+    """Play `args.story`; 0 only when everything that was expected came true. ConfigError for useless recordings."""
     story = STORIES[args.story]
+    if args.recordings is not None:
+        Recordings(args.recordings)  # said here and now, not by the ward's process once half a site stands
     with tempfile.TemporaryDirectory(prefix="carebed-demo-") as name:
         stage = Stage(story, Path(name), load(args.lang), args.recordings, quiet=args.json)
-        verdict = asyncio.run(stage.play(browser=not args.no_browser, stay=not args.json and story.name == "full"))
+        stay = not args.json and story.name == "full"
+        verdict = asyncio.run(_until_told(stage.play(browser=not args.no_browser, stay=stay)))
     if args.json:
         print(json.dumps(verdict, ensure_ascii=False, indent=1))
     return 0 if verdict["ok"] else 1
@@ -116,13 +121,13 @@ class Stage:
         finally:
             self._exit_code = await daemon.stop()
             if self._exit_code != 0:
-                sys.stderr.write((self._directory / "daemon.log").read_text(encoding="utf-8", errors="replace"))
+                show(self._directory / "daemon.log")
 
     async def _settle(self, daemon: DaemonProcess) -> None:
         """The story begins when the worker is ready, the platform is linked and every device but a button is heard."""
         deadline_ns = self._real.real_ns() + round(SETTLE_S * 1e9)
         while True:
-            health, devices = await daemon.ask("health"), await daemon.ask("devices")
+            health, devices = await daemon.told("health"), await daemon.told("devices")
             parts = {part["name"]: part["state"] for part in health["parts"]}
             silent = [device["id"] for device in devices if device["state"] != "up" and device["family"] != "bthome"]
             if not silent and parts.get("worker") in ("ready", "degraded"):
@@ -145,7 +150,7 @@ class Stage:
             self._witness.done[step.do, step.bed] = self._witness.cut_real_ns
             proxy.cut()
         elif step.do == "restore_uplink":
-            alarms = await daemon.ask("alarms")
+            alarms = await daemon.told("alarms")
             self._witness.during_cut = tuple(alarm["id"] for alarm in alarms if alarm["open"])
             self._witness.restored_real_ns = self._real.real_ns()
             proxy.restore()
@@ -161,7 +166,7 @@ class Stage:
         """Wait until the platform has caught up, then ask both ends what they have."""
         witness, deadline_ns = self._witness, self._real.real_ns() + round(CATCH_UP_S * 1e9)
         while True:
-            uplinks = await daemon.ask("uplinks")
+            uplinks = await daemon.told("uplinks")
             waiting = sum(stream["waiting"] for uplink in uplinks for stream in uplink["streams"].values())
             marks = (await platform.request(GATEWAY, "backlog.read", Nothing())).message
             assert isinstance(marks, Backlog)
@@ -175,7 +180,7 @@ class Stage:
             await self._real.sleep(0.1)
         witness.devices = [
             {key: device[key] for key in ("id", "state", "rejected", "lost_samples")}
-            for device in await daemon.ask("devices")
+            for device in await daemon.told("devices")
         ]
         witness.duplicates = {stream: platform.seen.duplicates.get((GATEWAY, stream), 0) for stream in witness.heads}
         pulled = await platform.pull(GATEWAY, "summaries.read")  # comes on top: every row of it has come before
@@ -206,9 +211,20 @@ def _is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+async def _until_told(play: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """A performance that clears its stage however it is told to end; KeyboardInterrupt when that was before the end."""
+    playing = asyncio.create_task(play)
+    for number in STOPS:
+        asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
+    try:
+        return await playing
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 async def _until_interrupted() -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await stop.wait()
 
