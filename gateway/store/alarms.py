@@ -6,6 +6,7 @@ disk is slow. They are reserved in blocks, so that no number is ever given twice
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ from gateway.store.lanes import Range
 from gateway.store.queries import Where, select
 from gateway.store.rows import PLAIN, Row, pack, unpack
 from gateway.store.writer import Group
+
+log = logging.getLogger(__name__)
 
 BLOCK = 256  # numbers reserved ahead; a crash burns at most this many
 LOW_WATER = 128  # numbers left when the next block is reserved: more than any burst within one commit
@@ -167,6 +170,8 @@ class AlarmStore:
             self._keep(alarm, row)
         else:
             self._unsaved.pop(row.seq, None)
+            log.critical("alarm %s rev %d, number %d, cannot be stored: %s", alarm.id, alarm.rev, row.seq, error)
+            self._note_loss(Gap("alarm", f"not_stored:{row.seq}", row.at, 1, row.bed))
         if future is not None and not future.done():
             if error is None:
                 future.set_result(row.seq)

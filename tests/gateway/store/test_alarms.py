@@ -120,6 +120,19 @@ async def test_a_number_cannot_hold_two_transitions(store: Store) -> None:
         await store.alarms.save(alarm("b"), seq)
 
 
+async def test_a_transition_that_can_never_be_stored_is_a_gap_and_a_line_in_the_journal(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    seq = store.alarms.next_seq()
+    await store.alarms.save(alarm("a"), seq)
+    refused = store.alarms.save(alarm("b"), seq)
+    with pytest.raises(ValueError, match="holds another transition"):
+        await refused
+    await store.flush()
+    assert await store.journal.gaps(9) == [Gap("alarm", "not_stored:1", AT, 1, BED)]
+    assert "alarm b rev 1, number 1, cannot be stored" in caplog.text
+
+
 async def test_a_command_is_new_once_and_then_gives_its_answer(tmp_path: Path) -> None:
     store = await Store.open(tmp_path, ManualClock())
     first = await store.alarms.command("district:01", "alarm.ack", b"body")
