@@ -1,4 +1,4 @@
-"""Marks what was lost on the way in, so that a hole in a waveform is a row in the journal and never a silence, and knows
+"""Marks what was lost on the way in, so that a hole in a waveform is a row in the journal and never a silence; knows
 what the signal worker still owes.
 
 A lossy line would write a row for each frame; losses of a kind are therefore summed for `PERIOD_S` and marked once.
