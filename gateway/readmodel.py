@@ -332,7 +332,7 @@ class ReadModel:
         seen = self._seen.get(event.device or "")
         if seen is None:
             return
-        if event.kind == "link_up":
+        if event.kind == "link_up" or event.detail.get("active") is False:  # the end of a device_fault
             seen.state, seen.reason, seen.last = "up", "", event.at
         elif state := {"link_lost": "lost", "device_fault": "fault"}.get(event.kind):
             seen.state, seen.reason = state, why(event)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from gateway.core.model import Condition, Event, Mode, Priority, Stamp
+from gateway.core.model import Condition, Detail, Event, Mode, Priority, Stamp
 from gateway.views import BedState
 from tests.gateway.house import BEDS, House
 
@@ -170,6 +170,20 @@ def test_lost_samples_are_summed_by_channel(house: House) -> None:
     house.model.saw_loss("belt-1", "bed.wave", 12)
     shown = next(device for device in house.model.devices() if device.id == "belt-1")
     assert shown.lost_samples == {"bed.wave": 42}
+
+
+def test_a_fault_that_is_over_is_no_longer_shown(house: House) -> None:
+    def state() -> str:
+        return next(device.state for device in house.model.devices() if device.id == "kiosk")
+
+    def fault(*, active: bool) -> Event:
+        detail: Detail = {"fault": "exception_2", "meaning": "illegal data address", "active": active}
+        return Event("device_fault", house.clock.now(), None, "kiosk", detail)
+
+    house.model.saw_event(fault(active=True))
+    assert state() == "fault"
+    house.model.saw_event(fault(active=False))
+    assert state() == "up"
 
 
 async def test_an_uplink_is_connecting_then_up_then_lost_with_the_reason(house: House) -> None:
