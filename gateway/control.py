@@ -38,6 +38,9 @@ def ask(path: Path, resource: str, texts: Texts) -> tuple[int, Any]:
         return answer.status, json.loads(answer.read())
     except PermissionError as error:
         raise LinkError(texts("cli.denied", socket=path), hint=texts("cli.denied_hint")) from error
+    except TimeoutError as error:
+        waited = texts("cli.no_answer", socket=path, n=f"{TIMEOUT_S:g}")
+        raise LinkError(waited, hint=texts("cli.no_answer_hint")) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise LinkError(texts("cli.not_running", socket=path), hint=texts("cli.not_running_hint")) from error
     finally:

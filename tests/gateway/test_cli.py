@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from fastapi import FastAPI
 
 from gateway import cli
 from gateway.core.model import Event
+from gateway.errands import socket_path
 from gateway.texts import load
 from gateway.web.app import fault_app
 from gateway.web.serve import serve
@@ -161,6 +163,21 @@ def test_status_without_a_daemon_says_so_with_a_hint_and_exits_69(
     assert "No gateway is running here" in error
     assert "carebed run --config FILE" in error
     assert "Traceback" not in error
+
+
+def test_status_of_a_daemon_that_hangs_does_not_say_that_none_is_running(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gateway.control.TIMEOUT_S", 0.2)
+    path = socket_path(config)
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hanging:
+        hanging.bind(str(path))
+        hanging.listen()
+        assert cli.main(["status", "--config", str(config), "--lang", "en"]) == 69
+    error = capsys.readouterr().err
+    assert "runs but has not answered" in error
+    assert "journalctl -u carebed" in error
 
 
 @pytest.mark.usefixtures("running")
