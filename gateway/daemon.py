@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway import config as configuration
 from gateway.assemble import make_clock
 from gateway.config import Config
-from gateway.core.clock import Anchor, Clock
+from gateway.core.clock import Anchor, Clock, SystemClock
 from gateway.core.errors import ConfigError, Fault, LinkError, StoreBusyError, StoreError
 from gateway.core.model import Event
 from gateway.logs import set_up as set_up_logs
@@ -29,6 +29,7 @@ from gateway.worker_link import WorkerName
 log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 0, 70, 75, 78  # sysexits.h: EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG
+STORE_RETRY_S = 10.0  # real time between two tries to open the databases
 FAULT_HOST = "127.0.0.1"  # never another address while the file that would say so is broken
 STUCK_S = 10.0  # real time without a tick of the pipeline after which the watchdog is no longer fed
 SNAPSHOT_S = 10.0  # real time between two snapshots of the rules' running durations
@@ -52,23 +53,37 @@ def _run(path: Path) -> int:
     """StoreBusyError and LinkError: somebody else has the databases, the page's port or the command line's socket."""
     try:
         config = configuration.load(path)
-        return asyncio.run(_live(config))
     except ConfigError as error:
         log.error("%s", error)
-        return asyncio.run(_explain(error, path))
-    except StoreBusyError:
-        raise
-    except StoreError as error:
-        log.error("%s (%s)", error, error.hint)
-        fault = Fault(0, "paths.state_dir", str(error), error.hint)
-        return asyncio.run(_explain(ConfigError(str(path), (fault,)), path))
+        return asyncio.run(_explain(error, path)) or EXIT_CONFIG
+    told = ""
+    while True:
+        try:
+            return asyncio.run(_live(config))
+        except ConfigError as error:
+            log.error("%s", error)
+            return asyncio.run(_explain(error, path)) or EXIT_CONFIG
+        except StoreBusyError:
+            raise
+        except StoreError as error:  # a disk without room, or one that is not there yet: it may pass
+            log.log(logging.DEBUG if str(error) == told else logging.ERROR, "%s (%s)", error, error.hint)
+            told = str(error)
+            fault = Fault(0, "paths.state_dir", told, error.hint)
+            if asyncio.run(_explain(ConfigError(str(path), (fault,)), path, retry_s=STORE_RETRY_S)) is not None:
+                return EXIT_FAILED
 
 
 async def _live(config: Config) -> int:
     stop = _stop_event()
     notifier = Notifier()
     _on_hangup(notifier, config)
-    return await Daemon(config, notifier).run(stop)
+    try:
+        return await Daemon(config, notifier).run(stop)
+    except StoreError as error:
+        if not stop.is_set():
+            raise
+        log.error("%s (%s)", error, error.hint)
+        return EXIT_FAILED
 
 
 def _stop_event() -> asyncio.Event:
@@ -89,8 +104,8 @@ def _on_hangup(notifier: Notifier, config: Config) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-async def _explain(error: ConfigError, path: Path) -> int:
-    """Stay up and serve the one page that says what is wrong, until told to stop."""
+async def _explain(error: ConfigError, path: Path, *, retry_s: float | None = None) -> int | None:
+    """Stay up and serve the one page that says what is wrong, until told to stop; None when it is time to try again."""
     stop = _stop_event()
     notifier = Notifier()
     port, runtime = configuration.salvage(path)
@@ -99,14 +114,17 @@ async def _explain(error: ConfigError, path: Path) -> int:
     )
     notifier.ready(f"{len(error.faults)} faults in {error.path}: see the page, or carebed check-config {error.path}")
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({page, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    notifier.stopping("stopping")
+    feeding = asyncio.create_task(notifier.feed_watchdog(SystemClock(), lambda: True))
+    await asyncio.wait({page, stopped}, timeout=retry_s, return_when=asyncio.FIRST_COMPLETED)
+    told = page.done() or stop.is_set()
+    if told:
+        notifier.stopping("stopping")
     if page.done():
         page.result()
-    page.cancel()
-    await asyncio.gather(page, return_exceptions=True)
-    return EXIT_CONFIG
+    for task in (page, stopped, feeding):
+        task.cancel()
+    await asyncio.gather(page, stopped, feeding, return_exceptions=True)
+    return EXIT_CONFIG if told else None
 
 
 class Daemon:

@@ -127,6 +127,26 @@ async def test_a_hangup_is_answered_as_a_reload_and_does_not_end_the_box(tmp_pat
         assert (await made.ask("/api/v1/health")).status_code == 200
 
 
+async def test_the_watchdog_is_fed_while_a_broken_file_is_explained(tmp_path: Path) -> None:
+    async with box(tmp_path, GOOD.replace("Europe/Paris", "Europe/Pari"), WATCHDOG_USEC="1500000") as made:
+        await made.notice("READY=1")
+        await made.notice("WATCHDOG=1")
+        await made.notice("WATCHDOG=1")
+
+
+async def test_a_box_whose_databases_cannot_be_opened_goes_to_work_once_they_can(tmp_path: Path) -> None:
+    """As on a disk that was full at the start: nobody has to restart the box when there is room."""
+    in_the_way = tmp_path / "state"
+    in_the_way.write_text("no directory")
+    async with box(tmp_path) as made:
+        assert "1 fault" in await made.notice("READY=1")
+        in_the_way.unlink()
+        assert "0 beds" in await made.notice("READY=1")
+        assert (await made.ask("/api/v1/health")).status_code == 200
+        assert await made.stop() == 0
+    assert made.log.read_text().count("cannot be used as the state directory") == 1
+
+
 async def test_a_broken_file_and_a_page_port_that_is_taken_is_busy_and_says_who_to_look_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         text = GOOD.replace('language = "fr"', 'language = "de"').replace("{port}", str(other.getsockname()[1]))
