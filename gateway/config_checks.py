@@ -97,6 +97,11 @@ def _transport(path: KeyPath, upstream: Mapping[str, Any]) -> Iterator[Contradic
     if plaintext and given:
         yield (*path, given[0]), "has no meaning with plaintext = true", "remove one of the two"
         return
+    if not plaintext and "ca_file" not in upstream:
+        hint = "add the PEM of the authority that signed the broker's certificate"
+        if isinstance(host, str) and is_loopback(host):
+            hint = "add plaintext = true for a broker on this very box, or the PEM of its authority"
+        yield (*path, "ca_file"), "is missing: without it the broker cannot be told from a stranger", hint
     for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if one in upstream and other not in upstream:
             yield (*path, one), f"stands alone, without {other}", f"give {other} as well"

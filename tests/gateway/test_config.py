@@ -33,6 +33,7 @@ name = "district"
 host = "mqtt.example.org"
 tenant = "t1"
 responder = true
+ca_file = "/etc/carebed/ca.pem"
 """
 
 TWELVE = """\
@@ -179,13 +180,13 @@ def test_a_misspelt_mode_is_not_treated_as_a_demonstration() -> None:
 
 @pytest.mark.parametrize("host", ["mqtt.example.org", "192.168.1.9", "localhost.example.org"])
 def test_plaintext_is_refused_when_the_broker_is_elsewhere(host: str) -> None:
-    text = GOOD.replace("mqtt.example.org", host).replace("responder", "plaintext = true\nresponder")
+    text = GOOD.replace("mqtt.example.org", host).replace('ca_file = "/etc/carebed/ca.pem"', "plaintext = true")
     assert only_fault(text).key == "upstream[1].plaintext"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8", "::1"])
 def test_plaintext_is_accepted_on_loopback(host: str) -> None:
-    text = GOOD.replace("mqtt.example.org", host).replace("responder", "plaintext = true\nresponder")
+    text = GOOD.replace("mqtt.example.org", host).replace('ca_file = "/etc/carebed/ca.pem"', "plaintext = true")
     assert parse(text).upstream[0].plaintext
 
 
@@ -337,3 +338,11 @@ def test_a_host_with_port_scheme_or_path_is_refused(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]"])
 def test_a_host_name_and_addresses_of_both_kinds_are_accepted(host: str) -> None:
     assert parse(GOOD + f'[page]\nhost = "{host}"\n').page.host == host
+
+
+@pytest.mark.parametrize(("host", "hint"), [("mqtt.example.org", "authority"), ("127.0.0.1", "plaintext = true")])
+def test_an_upstream_that_could_never_connect_for_want_of_an_authority_is_a_fault(host: str, hint: str) -> None:
+    fault = only_fault(GOOD.replace("mqtt.example.org", host).replace('ca_file = "/etc/carebed/ca.pem"\n', ""))
+    assert fault.key == "upstream[1].ca_file"
+    assert fault.line == GOOD[: GOOD.index("[[upstream]]")].count("\n") + 1
+    assert hint in fault.hint
