@@ -6,6 +6,7 @@ lost or put aside as damaged never makes a number come twice.
 
 import asyncio
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -26,9 +27,11 @@ from gateway.store.losses import Losses
 from gateway.store.outbox import Lanes, Outbox, Shelf, load_lanes
 from gateway.store.queries import bounds
 from gateway.store.rows import JOURNAL_STREAMS
-from gateway.store.sqlite import Opened, SqliteFile, open_file, open_reader, store_error
+from gateway.store.sqlite import Opened, SqliteFile, hint_of, open_file, open_reader, store_error
 from gateway.store.timeline import Timeline
 from gateway.store.writer import Group, Health, Write
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FileName = Literal["journal", "alarms"]
@@ -104,7 +107,7 @@ class Store:
 
     async def close(self) -> None:
         """Commit what has gathered, give back unused alarm numbers, and close both databases. What the disk still
-        refuses then is lost with the process; its futures say so. A second call does nothing."""
+        refuses then is lost with the process; its futures and the log say so. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -114,6 +117,7 @@ class Store:
         for group in self._groups.values():
             await group.flush()
             group.close()
+        self._say_what_is_lost()
         await self._threads.read(self._threads.close_readers)
         await self._threads.write(self._close_files)
         self._threads.stop()
@@ -141,6 +145,14 @@ class Store:
     def write(self, file: FileName, work: Callable[[Any], T]) -> asyncio.Future[T]:
         """`work(db)` in a transaction of its own on the writer thread; for what is rare, such as the registry."""
         return self._groups[file].run(work)
+
+    def _say_what_is_lost(self) -> None:
+        """The last chance: with the process even the memory of these losses goes."""
+        lost = [f"{gap.lost} of {gap.what}" for gap in self._losses.take()]
+        if self.alarms.unsaved:
+            lost.append(f"{self.alarms.unsaved} transitions of alarms")
+        if lost:
+            log.critical("closed without keeping %s (%s)", ", ".join(lost), hint_of(self.health.reason))
 
     def _close_files(self) -> None:
         for file in self._files.values():

@@ -212,6 +212,21 @@ async def test_a_store_on_a_full_disk_closes_and_opens_again(small_disk: Path, t
     await store.close()
 
 
+async def test_what_a_full_disk_refuses_to_the_end_is_named_in_the_last_line(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await Store.open(small_disk / "state", ManualClock())
+    fill(small_disk / "ballast")
+    refused, _ = await fill_alarms(store)
+    lost = [store.journal.bed_minute(BED, AT, many_minutes()) for _ in range(40)]
+    await store.close()
+    assert {type(future.exception()) for future in lost} == {StoreError}
+    (last,) = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert "40 of summary" in last
+    assert f"{len(refused)} transitions of alarms" in last
+    assert "free space" in last
+
+
 async def test_opening_on_a_full_disk_says_so(small_disk: Path) -> None:
     fill(small_disk / "ballast")
     with pytest.raises(StoreError) as refused:
