@@ -37,6 +37,7 @@ from edge_rules.schedule import Hold, Schedule, duration_s
 from gateway.core.errors import ConfigError, Fault
 from gateway.core.model import Kind, Priority
 from gateway.core.quantities import QUANTITIES
+from gateway.toml_lines import key_text, locate
 
 _KEYS = (
     "rev", "kind", "priority", "latch", "removable", "input", "when", "event", "each", "for", "clear", "clear_for",
@@ -93,15 +94,7 @@ def lay_over(base: Sequence[Rule], extra: Sequence[Rule], path: str) -> tuple[Ru
 
 def _lines(text: str) -> dict[str, int]:
     """Line of each "rule.<id>" and "rule.<id>.<key>" as far as they are written one a line."""
-    lines: dict[str, int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if match := re.match(r"\s*\[([^\]]+)\]", line):
-            section = match.group(1).strip()
-            lines.setdefault(section, number)
-        elif match := re.match(r"\s*([A-Za-z0-9_.-]+)\s*=", line):
-            lines.setdefault(f"{section}.{match.group(1)}" if section else match.group(1), number)
-    return lines
+    return {key_text(path): line for path, line in locate(text.splitlines())[0].items()}
 
 
 def _near(word: str, known: Iterable[str]) -> str:

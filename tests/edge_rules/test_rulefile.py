@@ -136,3 +136,9 @@ def test_a_second_file_may_replace_a_removable_rule_and_not_the_floor() -> None:
     lost = rules_of(rule_text("input_lost"))
     with pytest.raises(ConfigError, match="cannot be replaced"):
         lay_over(DEFAULTS, lost, "extra.toml")
+
+
+def test_what_looks_like_a_key_inside_a_long_text_is_no_line_of_a_fault() -> None:
+    lines = ["[rule.first]", 'reason = """', "when = explained here", '"""', 'when = "hart_rate > 1"']
+    found = faults("\n".join(lines))
+    assert [fault.line for fault in found if fault.key == "rule.first.when"] == [5]
