@@ -134,7 +134,9 @@ class Upstream(Section):
     tenant: Ident = Field(description="tenant id, second level of every topic")
     responder: bool = Field(default=False, description="true: people behind this platform answer alarms")
     plaintext: bool = Field(default=False, description="true: no TLS; accepted for a broker on a loopback address only")
-    ca_file: AbsolutePath | None = Field(default=None, description="PEM of the authority behind the broker; needed without plaintext")
+    ca_file: AbsolutePath | None = Field(
+        default=None, description="PEM of the authority behind the broker; needed without plaintext"
+    )
     cert_file: AbsolutePath | None = Field(default=None, description="PEM of the box's certificate; goes with key_file")
     key_file: AbsolutePath | None = Field(default=None, description="PEM of the box's private key; goes with cert_file")
 
