@@ -160,14 +160,8 @@ class Pipeline:
 
     # -- the second hand ----------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Tick once a second of clock until cancelled."""
-        while True:
-            await self._clock.sleep(1.0)
-            self.tick()
-
     def tick(self) -> None:
-        """Let durations pass, close what is due and write what was counted."""
+        """Once a second of clock: let durations pass, close what is due and write what was counted."""
         now = self.now()
         self._transitions(self._engine.tick(now))
         self._minutes.close_due(now.stamp, grace_s=self._grace_s(now.stamp))
