@@ -44,7 +44,9 @@ def _xor8(data: bytes) -> int:
 
 CHECKSUMS: dict[str, tuple[int, Callable[[bytes], int]]] = {
     "sum8": (1, lambda data: sum(data) & 0xFF),
+    "sum8neg": (1, lambda data: -sum(data) & 0xFF),
     "xor8": (1, _xor8),
+    "notxor8": (1, lambda data: _xor8(data) ^ 0xFF),
     "crc16_modbus": (2, crc16_modbus),
     "crc16_ccitt_false": (2, lambda data: binascii.crc_hqx(data, 0xFFFF)),  # CRC-16/IBM-3740, in C
 }
@@ -52,10 +54,11 @@ CHECKSUMS: dict[str, tuple[int, Callable[[bytes], int]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A frame that passed length, checksum and tail: its data, and all its bytes."""
+    """A frame that passed length, checksum and tail: its data, all its bytes, those that say which message it is."""
 
     data: bytes
     raw: bytes
+    key: bytes = b""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,19 @@ class Layout:
         self.extra = framer.data_at + self.checksum_size + len(self.tail)
         self.longest = framer.max_data + self.extra
         self.length_end = framer.length.at + SIZES[framer.length.type]
+        self._head_sum = framer.head_checksum
+        self.needed = framer.data_at if framer.head_checksum else self.length_end  # bytes that a head is judged by
+
+    def head_fits(self, frame: bytes) -> bool:
+        """False when `needed` bytes cannot be the beginning of a frame."""
+        given = self._head_sum
+        if given is not None and frame[given.at] != CHECKSUMS[given.kind][1](frame[: given.at]):
+            return False
+        return self.data_size(frame) is not None
+
+    def key(self, frame: bytes) -> bytes:
+        """The bytes that say which message a frame is."""
+        return bytes(frame[at] for at in self.framer.key_at)
 
     def data_size(self, frame: bytes) -> int | None:
         """Bytes of data the frame says it has; None when that cannot be."""
@@ -100,13 +116,17 @@ class Layout:
         value = self._checksum(frame[self.framer.checksum.start :])
         return value.to_bytes(self.checksum_size, self.framer.checksum.byte_order)
 
-    def wrap(self, data: bytes) -> bytes:
-        """A whole frame around `data`: what a device sends. Bytes between length and data are zero."""
+    def wrap(self, data: bytes, key: bytes = b"") -> bytes:
+        """A whole frame around `data`: what a device sends. Bytes of the head that nothing names are zero."""
         length = self.framer.length
         frame = bytearray(self.framer.data_at)
         frame[: len(self.head)] = self.head
         size = len(data) + (self.extra if length.counts == "frame" else 0)
         frame[length.at : self.length_end] = pack(length.type, length.byte_order, size)
+        for at, byte in zip(self.framer.key_at, key, strict=False):
+            frame[at] = byte
+        if self._head_sum is not None:
+            frame[self._head_sum.at] = CHECKSUMS[self._head_sum.kind][1](bytes(frame[: self._head_sum.at]))
         frame += data
         return bytes(frame) + self.checksum(bytes(frame)) + self.tail
 
@@ -152,7 +172,9 @@ class StreamDecoder:
                 at += 1
                 continue
             self._count_noise(buffer[noise_from:at], rejects)
-            frames.append(Cut(frame[self._layout.framer.data_at :][: self._layout.data_size(frame)], frame))
+            layout = self._layout
+            start = layout.framer.data_at
+            frames.append(Cut(frame[start : start + size - layout.extra], frame, layout.key(frame)))
             at += size
             noise_from = at
         self._count_noise(buffer[noise_from:at], rejects)
@@ -176,17 +198,17 @@ class StreamDecoder:
     def _candidate(self, buffer: bytes, at: int) -> int | None:
         """Bytes of the candidate at `at` that can be judged now; None while more are needed."""
         layout = self._layout
-        if len(buffer) - at < layout.length_end:
+        if len(buffer) - at < layout.needed:
             return None
-        size = layout.data_size(buffer[at : at + layout.length_end])
-        if size is None:
-            return layout.length_end
-        whole = size + layout.extra
+        head = buffer[at : at + layout.needed]
+        if not layout.head_fits(head):
+            return layout.needed
+        whole = (layout.data_size(head) or 0) + layout.extra
         return whole if len(buffer) - at >= whole else None
 
     def _verdict(self, frame: bytes) -> str:
-        if self._layout.data_size(frame) is None:
-            return "length"
+        if len(frame) == self._layout.needed and not self._layout.head_fits(frame):
+            return "length" if self._layout.data_size(frame) is None else "head_checksum"
         return "" if self._layout.is_intact(frame) else "checksum"
 
     def _count_noise(self, skipped: bytes, rejects: Rejects) -> None:

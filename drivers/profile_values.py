@@ -114,6 +114,7 @@ def encode_message(fields: Sequence[MessageField], order: Order, values: Mapping
             whole = np.rint(np.clip(raw, low, high))
             data += whole.astype(SIGN[field_order] + NUMPY[field.type]).tobytes()
         else:
-            number = field.must_equal if field.must_equal is not None else unscaled(field, values[field.name])
+            fixed = field.must_equal
+            number = fixed if isinstance(fixed, int) else unscaled(field, values[field.name])
             data += pack(field.type, field_order, number)
     return bytes(data)
