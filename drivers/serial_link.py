@@ -7,16 +7,20 @@ a pseudo-terminal is the same code path as a wire.
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import termios
 from collections import deque
 from typing import Literal
 
 import serial
+import serial.rs485
 
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
+
+log = logging.getLogger(__name__)
 
 Format = Literal["8N1", "8N2", "8E1", "8O1"]  # data bits, parity, stop bits; no device of a ward speaks 7 bits
 PARITY = {"N": serial.PARITY_NONE, "E": serial.PARITY_EVEN, "O": serial.PARITY_ODD}
@@ -27,6 +31,8 @@ BUFFER_BYTES = 65_536  # 5.7 s of a 115200 baud line: far more than a healthy lo
 WRITE_TIMEOUT_S = 2.0  # no flow control is used, so a port that takes nothing for this long is not there
 
 UNPLUGGED = "check the plug and the adapter's lamp; the port is tried again by itself"
+
+NO_RS485 = "an adapter that switches direction by itself needs none: remove rs485 = true"
 
 
 def wire_seconds(clock: Clock, seconds: float) -> float:
@@ -40,6 +46,9 @@ class SerialPort:
     path: "/dev/serial/by-id/...", or a pseudo-terminal. Closed until open(); may be opened again after an error.
     Received chunks wait, each with its own stamp, until read; beyond buffer_bytes the oldest are dropped and counted
     in dropped_bytes, because a late byte is worth less than the present one.
+
+    rs485: let the kernel switch the direction by RTS (TIOCSRS485), as soon as the last bit has left. rs485_kernel then
+    says whether it does; a port that does not offer it is used as it is, for most adapters switch by themselves.
     """
 
     def __init__(
@@ -50,12 +59,16 @@ class SerialPort:
         name: str = "",
         baud: int = 9600,
         format: Format = "8N1",
+        rs485: bool = False,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.path = path
         self.name = name or path
         self.baud = baud
         self.format: Format = format
+        self.rs485 = rs485
+        self.rs485_kernel = False
+        self._told_no_rs485 = False
         self.dropped_bytes = 0
         self.received_bytes = 0
         self.written_bytes = 0
@@ -93,6 +106,8 @@ class SerialPort:
         self._serial = port
         self._fault = None
         self.discard()
+        if self.rs485:
+            self._switch_by_kernel(port)
         asyncio.get_running_loop().add_reader(port.fileno(), self._readable)
 
     def close(self) -> None:
@@ -105,6 +120,17 @@ class SerialPort:
             port.reset_output_buffer()
         port.close()
         self._wake()
+
+    def _switch_by_kernel(self, port: serial.Serial) -> None:
+        try:
+            port.rs485_mode = serial.rs485.RS485Settings(delay_before_tx=0.0, delay_before_rx=0.0)
+            self.rs485_kernel = True
+        except ValueError as error:  # pyserial's word for a refused ioctl
+            self.rs485_kernel = False
+            port.rs485_mode = None
+            level = logging.DEBUG if self._told_no_rs485 else logging.WARNING
+            self._told_no_rs485 = True
+            log.log(level, "%s (%s) has no RS-485 mode in the kernel: %s; %s", self.name, self.path, error, NO_RS485)
 
     async def read(self) -> tuple[bytes, Stamp]:
         """The next chunk and the moment it arrived. LinkError once the port is gone and all it gave has been read."""

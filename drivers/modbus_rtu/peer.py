@@ -25,6 +25,24 @@ class Mood(StrEnum):
     REFUSE = "refuse"  # answers with the exception in `code`
 
 
+def through_exchanged_wires(data: bytes) -> bytes:
+    """What a receiver makes of `data` (8N1) when A and B are exchanged: every bit, the idle line too, is turned round.
+
+    A character without its stop bit is handed on as 0, as Linux does.
+    """
+    bits = [1 - bit for byte in data for bit in (0, *((byte >> place) & 1 for place in range(8)), 1)] + [1] * 10
+    heard, at = [], 1
+    while at + 10 <= len(bits):
+        if not (bits[at - 1] == 1 and bits[at] == 0):  # no edge into a start bit
+            at += 1
+            continue
+        value = sum(bit << place for place, bit in enumerate(bits[at + 1 : at + 9]))
+        stopped = bits[at + 9] == 1
+        heard.append(value if stopped else 0)
+        at += 10 if stopped else 9
+    return bytes(heard)
+
+
 class VirtualSlave:
     """One slave. delay_s: real seconds before it answers (a slow or a late one). asked: how often it was addressed."""
 
@@ -81,7 +99,10 @@ class VirtualSlave:
 
 
 class VirtualBus:
-    """Slaves on the device's end `fd` of a pseudo-terminal. echo: the adapter hears itself; line: the cable."""
+    """Slaves on the device's end `fd` of a pseudo-terminal. echo: the adapter hears itself; line: the cable.
+
+    swapped: A and B of the pair towards the gateway are exchanged.
+    """
 
     def __init__(
         self, fd: int, clock: Clock, slaves: Iterable[VirtualSlave], *, seed: int = 0, share: float = 0.0
@@ -89,6 +110,7 @@ class VirtualBus:
         self.slaves = {slave.unit: slave for slave in slaves}
         self.line = FaultyLine(fd, clock, seed=seed, share=share)
         self.echo = False
+        self.swapped = False
         self.received_bytes = 0
         self._fd = fd
         self._clock = clock
@@ -125,8 +147,8 @@ class VirtualBus:
             return
         slave.asked += 1
         await self._clock.sleep(wire_seconds(self._clock, slave.delay_s))
-        if slave.mood is not Mood.DEAD:
-            await self.line.write(self._spoken(slave, request))
+        if slave.mood is not Mood.DEAD and (spoken := self._spoken(slave, request)):
+            await self.line.write(through_exchanged_wires(spoken) if self.swapped else spoken)
 
     def _spoken(self, slave: VirtualSlave, request: Request) -> bytes:
         frame = slave.reply(request)

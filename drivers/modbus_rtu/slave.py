@@ -7,19 +7,18 @@ counts as lost and is probed once after 1, 5, 30, 30 ... s, so that it costs the
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from drivers.base import Device, Sink
 from drivers.modbus_rtu.bus import NoReply, Reply
-from drivers.modbus_rtu.contact import Contact, meaning_of, stray_settings
-from drivers.modbus_rtu.frame import EXCEPTIONS, Request
-from drivers.modbus_rtu.reading import ReadingWatch
-from drivers.modbus_rtu.registers import Values, decode, request_of
-from drivers.profile_schema import Modbus, Poll, PollField, Profile
+from drivers.modbus_rtu.contact import meaning_of, stray_settings
+from drivers.modbus_rtu.frame import EXCEPTIONS
+from drivers.modbus_rtu.question import Part, Question, together
+from drivers.profile_schema import Modbus, Profile
 from drivers.serial_link import wire_seconds
 from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError, Fault
-from gateway.core.model import Event, Measurement, Stamp
-from gateway.core.quantities import QUANTITIES
+from gateway.core.model import Event, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -27,33 +26,32 @@ PACE_FLOOR_S = 0.02  # of real time between two polls of a kind: a fast clock do
 REFUSED_PACE_S = 5.0  # how often a question that the slave refuses is asked again
 LOST_HINT = "check its power, A/B wires, unit id and baud; the other slaves go on"
 BUSY = (5, 6)  # exceptions that pass by themselves
+OUTSIDE = (2, 3)  # exceptions of a request that reaches beyond what the slave has
+TIMEOUTS = ("no_reply", "half_reply")
+SMOOTHING = 0.2  # weight of the newest reply time
 
 
-class Question:
-    """One poll of one slave: its request, when it is due, and the meaning of its fields."""
+@dataclass(slots=True)
+class SlaveHealth:
+    """What one slave has done since the daemon started, for the bus monitor.
 
-    def __init__(self, device: Device, profile: Profile, poll: Poll, unit: int, pace_s: float, start: Stamp) -> None:
-        self.poll = poll
-        self.request: Request = request_of(poll, unit)
-        self.pace_s = pace_s
-        self.due = start
-        self.refused = 0
-        self.reading = ReadingWatch(device, poll, poll.reading) if poll.reading else None
-        self.contacts: dict[str, Contact] = {}
-        self.measured: tuple[PollField, ...] = ()
-        if not poll.bits and not poll.reading:
-            self.measured = tuple(entry for entry in poll.field if entry.quantity)
-        for entry in poll.field if poll.bits else ():
-            if (meaning := meaning_of(profile, entry, device)[0]) is not None:
-                self.contacts[entry.name] = Contact(device.id, meaning)
+    state: "unknown", "up" or "lost". polls: requests sent; answers: intact ones, refusals included. timeouts: no or
+    half an answer; damaged: bytes that were none. probes: requests while lost. reply_ms: from the end of the request to
+    the end of the answer, smoothed; 0 before the first one.
+    """
 
-    def forget(self) -> None:
-        for contact in self.contacts.values():
-            contact.forget()
-
-    def asked(self, now: Stamp) -> None:
-        """The next time, keeping the pace, but never in the past: an overloaded bus slows down, it does not pile up."""
-        self.due = max(self.due.plus_s(self.pace_s), now)
+    device: str
+    unit: int
+    state: str = "unknown"
+    polls: int = 0
+    answers: int = 0
+    timeouts: int = 0
+    damaged: int = 0
+    refusals: int = 0
+    probes: int = 0
+    losses: int = 0
+    reply_ms: float = 0.0
+    last_answer: Stamp | None = None
 
 
 class Slave:
@@ -64,21 +62,20 @@ class Slave:
         self.timing = profile.modbus or Modbus()
         self.unit = unit_of(device, profile)
         self._clock = clock
-        floor_s = wire_seconds(clock, PACE_FLOOR_S)
-        self.questions = [
-            Question(device, profile, poll, self.unit, max(poll.every_ms / 1000, floor_s), clock.now())
-            for poll in profile.poll
-        ]
+        self._floor_s = wire_seconds(clock, PACE_FLOOR_S)
+        self._parts = [Part(device, profile, poll) for poll in profile.poll]
+        self.health = SlaveHealth(device.id, self.unit)
         self.start()
 
     def start(self) -> None:
         """The port has been opened: nothing is known of the slave, everything is due now."""
         self.is_up: bool | None = None
+        self.health.state = "unknown"
         self._failures = 0
         self._stage = 0
         self._rests_until = self._clock.now()
+        self.questions = [self._question(group) for group in together(self._parts)]
         for question in self.questions:
-            question.due = self._clock.now()
             question.forget()
 
     @property
@@ -94,6 +91,7 @@ class Slave:
         """An answer came; exceptions too prove that the slave is there."""
         question.asked(self._clock.now())
         self._failures = self._stage = 0
+        self._count_answer(reply)
         if reply.noise:
             sink.rejected(self.device.id, "noise", reply.noise, count=len(reply.noise))
         if not self.is_up:
@@ -103,44 +101,58 @@ class Slave:
             return
         sink.heard(self.device.id)
         self._accepted_again(question, reply.at, sink)
-        values, refused = decode(question.poll, reply.data)
-        if question.reading is not None:
-            numbers = {name: value for name, value in values.items() if not isinstance(value, bool)}
-            question.reading.step(numbers, refused, reply.raw, reply.at, sink)
-            return
-        for error in refused:
-            sink.rejected(self.device.id, str(error).split(":")[0], reply.raw)
-        self._tell(question, values, reply, sink)
+        question.take(reply, sink)
 
-    def failed(self, failure: NoReply, sink: Sink) -> None:
+    def failed(self, question: Question, failure: NoReply, sink: Sink) -> None:
         """No answer, or none that could be used."""
+        self._count_failure(failure)
         self._failures += 1
         rest_s = 0.0 if failure.reason == "checksum" else wire_seconds(self._clock, self.timeout_s)
         sink.rejected(self.device.id, failure.reason, failure.raw[-64:])
         if self.is_up is False or self._failures > self.timing.retries:
-            backoff_s = self.timing.backoff_s
-            rest_s = max(rest_s, backoff_s[min(self._stage, len(backoff_s) - 1)])
-            self._stage += 1
-            self._lost(failure, sink)
+            if self._split(question):
+                self._failures = 0
+            else:
+                backoff_s = self.timing.backoff_s
+                rest_s = max(rest_s, backoff_s[min(self._stage, len(backoff_s) - 1)])
+                self._stage += 1
+                self._lost(failure, sink)
         self._rests_until = self._clock.now().plus_s(rest_s)
 
-    def _tell(self, question: Question, values: Values, reply: Reply, sink: Sink) -> None:
-        for name, contact in question.contacts.items():
-            contact.step(bool(values[name]), reply.at, sink)
-        for entry in question.measured:
-            value = values.get(entry.name)
-            if value is None or entry.quantity is None:
-                continue
-            if QUANTITIES[entry.quantity].plausible(value):
-                bed = self.device.bed
-                sink.measurement(Measurement(bed, self.device.id, entry.quantity, value, entry.unit, reply.at))
-            else:
-                sink.rejected(self.device.id, "implausible", reply.raw)
+    def _question(self, parts: Sequence[Part]) -> Question:
+        return Question(parts, self.unit, self._floor_s, self._clock.now())
+
+    def _split(self, question: Question) -> bool:
+        """Ask each poll alone where the merged request never worked; False when there is nothing to split."""
+        if not question.merged or question.proved:
+            return False
+        log.info("modbus slave does not answer merged polls, each is asked alone: device=%s", self.device.id)
+        self.questions.remove(question)
+        self.questions += [self._question((part,)) for part in question.parts]
+        return True
+
+    def _count_answer(self, reply: Reply) -> None:
+        health = self.health
+        health.polls += 1
+        health.answers += 1
+        health.refusals += bool(reply.code)
+        health.last_answer = reply.at
+        took_ms = 1000 * reply.took_s
+        health.reply_ms += (took_ms - health.reply_ms) * (SMOOTHING if health.reply_ms else 1.0)
+
+    def _count_failure(self, failure: NoReply) -> None:
+        self.health.polls += 1
+        self.health.probes += self.is_up is False
+        if failure.reason in TIMEOUTS:
+            self.health.timeouts += 1
+        else:
+            self.health.damaged += 1
 
     def _found(self, at: Stamp, sink: Sink) -> None:
         if self.is_up is False:
             log.info("modbus slave is back: device=%s unit=%d", self.device.id, self.unit)
         self.is_up = True
+        self.health.state = "up"
         sink.event(Event("link_up", at, self.device.bed, self.device.id, {"unit": self.unit}))
 
     def _lost(self, failure: NoReply, sink: Sink) -> None:
@@ -148,6 +160,8 @@ class Slave:
             log.debug("modbus slave still lost: device=%s unit=%d %s", self.device.id, self.unit, failure.reason)
             return
         self.is_up = False
+        self.health.state = "lost"
+        self.health.losses += 1
         log.warning(
             "modbus slave lost: device=%s unit=%d: %s after %d tries of %d ms; %s",
             self.device.id,
@@ -167,7 +181,7 @@ class Slave:
     def _refused(self, question: Question, reply: Reply, sink: Sink) -> None:
         """An exception: a busy slave is asked again in turn, any other refusal is a fault of map or device."""
         sink.rejected(self.device.id, f"exception_{reply.code}", reply.raw)
-        if reply.code in BUSY:
+        if reply.code in BUSY or (reply.code in OUTSIDE and self._split(question)):
             return
         question.due = self._clock.now().plus_s(max(REFUSED_PACE_S, question.pace_s))
         question.forget()

@@ -1,6 +1,9 @@
 """The serial port over real pseudo-terminals: stamps, bounds, and errors that say what to do."""
 
+import array
 import asyncio
+import fcntl
+import logging
 import os
 import pwd
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import serial.serialposix as posix
 
 from drivers.faulty_line import VirtualPort
 from drivers.serial_link import READ_BYTES, Format, SerialPort
@@ -212,3 +216,101 @@ async def test_a_closed_port_refuses_to_read_and_write(wire: VirtualPort) -> Non
         await port.read()
     with pytest.raises(LinkError, match="closed"):
         await port.write(b"x")
+
+
+async def test_an_adapter_plugged_in_again_is_found_by_its_steady_name(tmp_path: Path) -> None:
+    steady = tmp_path / "usb-FTDI_FT232R_A50285BI-if00-port0"
+    first = VirtualPort()
+    steady.symlink_to(first.path)
+    port = SerialPort(str(steady), SystemClock(), name="belt-1")
+    port.open()
+    os.write(first.fd, b"before")
+    async with asyncio.timeout(5):
+        assert (await port.read())[0] == b"before"
+        first.unplug()
+        steady.unlink()
+        with pytest.raises(LinkError, match="unplugged"):
+            await port.read()
+    port.close()
+    with pytest.raises(LinkError, match="no such port") as caught:
+        port.open()
+    assert "plug the adapter in" in caught.value.hint
+    other = VirtualPort()  # takes the freed number, or another one: the name says which adapter it is
+    second = VirtualPort()
+    steady.symlink_to(second.path)
+    port.open()
+    os.write(other.fd, b"somebody else")
+    os.write(second.fd, b"after")
+    async with asyncio.timeout(5):
+        assert (await port.read())[0] == b"after"
+    port.close()
+    for wire in (other, second):
+        wire.unplug()
+
+
+async def test_what_came_before_the_plug_was_pulled_is_not_read_as_if_it_came_after(tmp_path: Path) -> None:
+    steady = tmp_path / "by-id"
+    first, second = VirtualPort(), VirtualPort()
+    steady.symlink_to(first.path)
+    port = SerialPort(str(steady), SystemClock())
+    port.open()
+    os.write(first.fd, b"half a fra")
+    await until(lambda: port.received_bytes == 10)
+    first.unplug()
+    port.close()
+    steady.unlink()
+    steady.symlink_to(second.path)
+    port.open()
+    os.write(second.fd, b"whole")
+    async with asyncio.timeout(5):
+        assert (await port.read())[0] == b"whole"
+    port.close()
+    second.unplug()
+
+
+async def test_a_port_without_kernel_rs485_is_used_as_it_is_and_says_so_once(
+    wire: VirtualPort, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = SerialPort(wire.path, SystemClock(), rs485=True)
+    for _ in range(2):
+        port.open()
+        assert not port.rs485_kernel
+        os.write(wire.fd, b"x")
+        async with asyncio.timeout(5):
+            assert (await port.read())[0] == b"x"
+        port.close()
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == 1
+    assert "remove rs485 = true" in told[0].getMessage()
+
+
+async def test_the_kernel_is_asked_to_switch_by_rts_without_any_delay(
+    wire: VirtualPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No port of this machine has the mode: the ioctl alone is answered here (linux/serial.h, serial_rs485)."""
+    asked: list[list[int]] = []
+    real = fcntl.ioctl
+
+    def ioctl(fd: int, request: int, argument: object = 0, *rest: bool) -> object:
+        if request == posix.TIOCGRS485:
+            return 0
+        if request == posix.TIOCSRS485:
+            assert isinstance(argument, array.array)
+            asked.append(list(argument))
+            return 0
+        return real(fd, request, argument, *rest)
+
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    port = SerialPort(wire.path, SystemClock(), rs485=True)
+    port.open()
+    assert port.rs485_kernel
+    enabled, rts_on_send, rts_after_send = 1, 2, 4
+    flags, delay_before_ms, delay_after_ms = asked[-1][:3]
+    assert flags & (enabled | rts_on_send | rts_after_send) == enabled | rts_on_send
+    assert (delay_before_ms, delay_after_ms) == (0, 0)
+    port.close()
+    plain = SerialPort(wire.path, SystemClock())
+    asked.clear()
+    plain.open()
+    assert asked == []  # whoever does not ask for it gets no RTS of the kernel's
+    plain.close()
