@@ -8,7 +8,7 @@ import os
 import pwd
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import serial.serialposix as posix
@@ -291,7 +291,7 @@ async def test_the_kernel_is_asked_to_switch_by_rts_without_any_delay(
     asked: list[list[int]] = []
     real = fcntl.ioctl
 
-    def ioctl(fd: int, request: int, argument: object = 0, *rest: bool) -> object:
+    def ioctl(fd: int, request: int, argument: Any = 0, *rest: bool) -> Any:
         if request == posix.TIOCGRS485:
             return 0
         if request == posix.TIOCSRS485:
