@@ -1,26 +1,22 @@
-"""A real mosquitto on a free loopback port, started and stopped by a test or benchmark."""
+"""The demonstration's mosquitto for tests that need more of it: passwords, TLS, sessions kept, a kill, a restart."""
 
 import asyncio
-import shutil
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
-SEARCHED = ("mosquitto", "/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto")
+from gateway.core.errors import LinkError
+from gateway.demo.broker import find_mosquitto, free_port
+
 START_S = 10.0
 
 
 def mosquitto_path() -> str | None:
     """The broker's binary, None where it is not installed."""
-    return next((found for name in SEARCHED if (found := shutil.which(name))), None)
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    try:
+        return find_mosquitto()
+    except LinkError:
+        return None
 
 
 class Broker:

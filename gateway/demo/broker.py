@@ -75,6 +75,7 @@ class Proxy:
         self.port = 0
         self._target_port = target_port
         self._cut = False
+        self._cuts = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -93,6 +94,7 @@ class Proxy:
     def cut(self) -> None:
         """Reset every connection and refuse new ones, as an unplugged router does to a box behind it."""
         self._cut = True
+        self._cuts += 1
         for writer in self._writers:
             writer.transport.abort()
 
@@ -104,7 +106,16 @@ class Proxy:
         if self._cut:
             writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        cuts = self._cuts
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:  # the broker is away: the client sees that as it would without a router
+            writer.transport.abort()
+            return
+        if self._cuts != cuts:  # while the other half was being connected
+            for half in (writer, there_writer):
+                half.transport.abort()
+            return
         self._writers |= {writer, there_writer}
         pumps = [
             asyncio.create_task(self._pump(reader, there_writer)),
