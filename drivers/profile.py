@@ -6,7 +6,6 @@ itself promises is refused: it would turn the device's bytes into wrong numbers 
 
 import math
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -16,14 +15,13 @@ from pydantic import ValidationError
 
 from drivers.profile_schema import Profile, Vector
 from gateway.core.errors import ConfigError, Fault, ProtocolError
+from gateway.toml_lines import Document, KeyPath, read
 
-Location = tuple[str | int, ...]
 Decoder = Callable[[Profile, Vector], Mapping[str, Any]]
 """Whole bytes of a vector to values by field name; ProtocolError whose message begins with the reason."""
 
-_TABLE = re.compile(r"^\s*(\[{1,2})\s*([^\[\]]+?)\s*\]{1,2}\s*(#.*)?$")
-_KEY = re.compile(r"^\s*(\"[^\"]+\"|'[^']+'|[A-Za-z0-9_.-]+)\s*=")
-_SYNTAX_LINE = re.compile(r"at line (\d+)")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+INHERITED = ("source", "dedupe", "publish_if", "framer", "line", "message", "silence_s")
 
 HINTS = {
     "missing": "add this key",
@@ -39,87 +37,64 @@ def models_in(directory: Path) -> dict[str, Path]:
 
 def load(path: Path, decoder: Decoder) -> Profile:
     """The profile in `path`, its vectors decoded by `decoder`. ConfigError with every fault and its line."""
-    text = path.read_text(encoding="utf-8")
-    try:
-        raw = tomllib.loads(text, parse_float=Decimal)  # decimal: a scale of 0.1 has one digit, not fifty-five
-    except tomllib.TOMLDecodeError as error:
-        line = int(found[1]) if (found := _SYNTAX_LINE.search(str(error))) else 0
-        raise ConfigError(path.name, (Fault(line, "syntax", str(error), "mend the TOML at this line"),)) from error
-    lines = key_lines(text)
-    try:
-        profile = Profile.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(path.name, tuple(_fault(lines, detail) for detail in error.errors())) from error
-    if profile.device.id != path.stem:
-        message = f"the file is called {path.stem}, the device {profile.device.id!r}"
-        fault = Fault(line_of(lines, ("device", "id")), "device.id", message, "name both alike")
-        raise ConfigError(path.name, (fault,))
-    if faults := tuple(_vector_faults(profile, decoder, lines)):
+    profile, document = parse(path)
+    if faults := tuple(_vector_faults(profile, decoder, document)):
         raise ConfigError(path.name, faults)
     return profile
 
 
-def key_lines(text: str) -> dict[Location, int]:
-    """1-based line of every table and of every key that begins a line, by its place as pydantic names it.
-
-    tomllib gives no lines. Keys inside inline tables belong to the line of the table's own key.
-    """
-    lines: dict[Location, int] = {}
-    arrays: dict[Location, int] = {}
-    table: Location = ()
-    in_text = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        if (line.count('"""') + line.count("'''")) % 2:
-            in_text = not in_text
-        elif in_text:
-            continue
-        if header := _TABLE.match(line):
-            table = _place(header[2], arrays, is_array=len(header[1]) == 2)
-            lines.setdefault(table, number)
-        elif key := _KEY.match(line):
-            lines.setdefault((*table, *_parts(key[1])), number)
-    return lines
+def parse(path: Path) -> tuple[Profile, Document]:
+    """The profile in `path` and the lines of its keys, before its vectors have been tried. ConfigError."""
+    document = read(path.read_text(encoding="utf-8"), Decimal)  # a scale of 0.1 has one digit, not fifty-five
+    values = _with_layout(path, document)
+    try:
+        profile = Profile.model_validate(values)
+    except ValidationError as error:
+        found = [each for each in error.errors() if document.complete and each["loc"] not in document.broken]
+        faults = (*document.faults, *(_fault(document, detail) for detail in found))
+        raise ConfigError(path.name, faults) from error
+    if document.faults:
+        raise ConfigError(path.name, tuple(document.faults))
+    if profile.device.id != path.stem:
+        message = f"the file is called {path.stem}, the device {profile.device.id!r}"
+        fault = Fault(document.line_of(("device", "id")), "device.id", message, "name both alike")
+        raise ConfigError(path.name, (fault,))
+    return profile, document
 
 
-def _parts(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in dotted.split(".")]
+def _with_layout(path: Path, document: Document) -> dict[str, Any]:
+    """The file's values, those of the model that it is `like` beneath them."""
+    values = document.values
+    device = values.get("device")
+    like = device.get("like") if isinstance(device, dict) else None
+    if not isinstance(like, str):
+        return values
+    base = path.with_name(f"{like}.toml")
+    if not NAME.fullmatch(like) or like == path.stem or not base.is_file():
+        line = document.line_of(("device", "like"))
+        known = ", ".join(name for name in models_in(path.parent) if name != path.stem)
+        fault = Fault(line, "device.like", f"no model {like!r} beside this file", f"one of: {known or 'none'}")
+        raise ConfigError(path.name, (*document.faults, fault))
+    inherited = read(base.read_text(encoding="utf-8"), Decimal).values
+    return {key: value for key, value in inherited.items() if key in INHERITED} | values
 
 
-def _place(dotted: str, arrays: dict[Location, int], *, is_array: bool) -> Location:
-    parts = _parts(dotted)
-    place: Location = ()
-    for depth, part in enumerate(parts):
-        place = (*place, part)
-        if is_array and depth == len(parts) - 1:
-            arrays[place] = arrays.get(place, -1) + 1
-        if place in arrays:
-            place = (*place, arrays[place])
-    return place
-
-
-def line_of(lines: Mapping[Location, int], place: Location) -> int:
-    """Line of the key, else of the nearest table around it, else 0."""
-    while place and place not in lines:
-        place = place[:-1]
-    return lines.get(place, 0)
-
-
-def _fault(lines: Mapping[Location, int], detail: Any) -> Fault:
-    place: Location = detail["loc"]
+def _fault(document: Document, detail: Any) -> Fault:
+    place: KeyPath = detail["loc"]
     kind: str = detail["type"]
     given = "" if kind == "missing" or isinstance(detail["input"], dict) else f" (given: {detail['input']!r})"
     message = detail["msg"].removeprefix("Value error, ") + given
     key = ".".join(str(part) for part in place) or "file"
-    return Fault(line_of(lines, place), key, message, HINTS.get(kind, "see drivers/README.md"))
+    return Fault(document.line_of(place), key, message, HINTS.get(kind, "see drivers/README.md"))
 
 
-def _vector_faults(profile: Profile, decoder: Decoder, lines: Mapping[Location, int]) -> list[Fault]:
+def _vector_faults(profile: Profile, decoder: Decoder, document: Document) -> list[Fault]:
     faults = []
     for index, vector in enumerate(profile.tests):
         if difference := first_difference(profile, vector, decoder):
             message = f"{vector.hex}: {difference}"
             hint = "the profile or the vector is wrong: compare with the device's document"
-            faults.append(Fault(line_of(lines, ("tests", index)), f"tests.{index}", message, hint))
+            faults.append(Fault(document.line_of(("tests", index)), f"tests.{index}", message, hint))
     return faults
 
 

@@ -6,12 +6,13 @@ rest is read again, so that a person gets every fault of the file in one go.
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.errors import Fault
 
-KeyPath = tuple[str | int, ...]  # ("serial", 1, "baud"): the second [[serial]], key baud
+KeyPath = tuple[str | int, ...]  # ("poll", 1, "field", 0, "name"): the second [[poll]], its first field, key name
 
 MAX_SYNTAX_FAULTS = 50  # more is not a configuration file but something else that was given by mistake
 
@@ -43,7 +44,7 @@ class Document:
         return 0
 
 
-def read(text: str) -> Document:
+def read(text: str, parse_float: Callable[[str], Any] = float) -> Document:
     """Parse as much of `text` as can be parsed. Never raises for what a person typed."""
     lines = text.replace("\r\n", "\n").split("\n")
     document = Document()
@@ -51,7 +52,7 @@ def read(text: str) -> Document:
     document.lines = placed
     while len(document.faults) < MAX_SYNTAX_FAULTS:
         try:
-            document.values = tomllib.loads("\n".join(lines))
+            document.values = tomllib.loads("\n".join(lines), parse_float=parse_float)
         except tomllib.TOMLDecodeError as error:
             number = _line_of_error(str(error), lines)
             _set_aside(document, lines, number, str(error), by_line)
@@ -120,7 +121,7 @@ def locate(lines: list[str]) -> tuple[dict[KeyPath, int], dict[int, KeyPath]]:
     first: dict[KeyPath, int] = {}
     by_line: dict[int, KeyPath] = {}
     section: KeyPath = ()
-    counts: dict[str, int] = {}
+    counts: dict[KeyPath, int] = {}
     until = ""
     for number, line in enumerate(lines, start=1):
         if until:
@@ -139,13 +140,17 @@ def locate(lines: list[str]) -> tuple[dict[KeyPath, int], dict[int, KeyPath]]:
     return first, by_line
 
 
-def _section(brackets: str, name: str, counts: dict[str, int]) -> KeyPath:
-    names: KeyPath = tuple(_names(name))
-    if brackets == "[":
-        return names
-    index = counts.get(name, 0)
-    counts[name] = index + 1
-    return (*names, index)
+def _section(brackets: str, name: str, counts: dict[KeyPath, int]) -> KeyPath:
+    """Where a heading stands: below the latest entry of every array of tables that its name goes through."""
+    path: KeyPath = ()
+    names = _names(name)
+    for depth, part in enumerate(names):
+        path = (*path, part)
+        if brackets == "[[" and depth == len(names) - 1:
+            counts[path] = counts.get(path, -1) + 1
+        if path in counts:
+            path = (*path, counts[path])
+    return path
 
 
 def _names(dotted: str) -> list[str]:

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from drivers.bed_belt.driver import HERE
 from drivers.bed_belt.frame import decode_vector
-from drivers.profile import key_lines, line_of, load, models_in
+from drivers.profile import load, models_in
 from drivers.profile_frames import CHECKSUMS, Layout, StreamDecoder, crc16_modbus
 from drivers.profile_schema import Framer, MessageField, Value
 from drivers.profile_values import decode_message, encode_message, scaled, unscaled
 from gateway.core.errors import ConfigError, ProtocolError
+from gateway.toml_lines import read
 
 BELT = (HERE / "open_belt_1.toml").read_text(encoding="utf-8")
 
@@ -80,10 +81,10 @@ def test_a_profile_without_vectors_is_refused(tmp_path: Path) -> None:
     assert [(key, message) for _, key, message in faults] == [("tests", "Field required")]
 
 
-def test_broken_toml_names_its_line(tmp_path: Path) -> None:
-    text = BELT.replace("rate_hz = 100", "rate_hz = = 100")
-    ((line, key, _),) = faults_of(tmp_path, text)
-    assert (line, key) == (line_with(text, "rate_hz = ="), "syntax")
+def test_broken_toml_names_its_line_beside_the_other_faults(tmp_path: Path) -> None:
+    text = BELT.replace("rate_hz = 100", "rate_hz = = 100").replace("max_data = 56", "max_data = 0")
+    faults = {key: line for line, key, _ in faults_of(tmp_path, text)}
+    assert faults == {"stream.rate_hz": line_with(text, "rate_hz ="), "framer.max_data": line_with(text, "max_data =")}
 
 
 def test_a_file_whose_name_is_not_its_id_is_refused(tmp_path: Path) -> None:
@@ -125,14 +126,15 @@ def test_lines_are_found_in_nested_tables_arrays_and_past_long_strings() -> None
           "name" = "d"
         '''
     )
-    lines = key_lines(text)
+    document = read(text)
+    lines = document.lines
     assert ("fake",) not in lines
     assert lines[("device", "id")] == 7
     assert lines[("poll", 0, "field", 1, "name")] == 13
     assert lines[("poll", 1, "reading", "counter")] == 16
     assert lines[("poll", 1, "field", 0, "name")] == 18
-    assert line_of(lines, ("poll", 0, "every_ms", "deeper")) == 9
-    assert line_of(lines, ("nowhere",)) == 0
+    assert document.line_of(("poll", 0, "every_ms", "deeper")) == 9
+    assert document.line_of(("nowhere",)) == 0
 
 
 def test_models_are_the_stems_of_the_files(tmp_path: Path) -> None:
