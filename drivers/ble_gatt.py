@@ -10,36 +10,21 @@ from typing import TypeVar
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
-from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakCharacteristicNotFoundError,
-    BleakDBusError,
-    BleakDeviceNotFoundError,
-    BleakError,
-    BleakGATTProtocolError,
-    BleakGATTProtocolErrorCode,
-)
 
+from drivers.ble_errors import BLE_ERRORS, Cause, cause_of, is_transient, sorted_error
 from gateway.core.clock import Clock
-from gateway.core.errors import CarebedError, LinkError, PairingError
+from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
 
 log = logging.getLogger(__name__)
 
 CALL_S = 10.0  # one GATT call; an encrypted read was seen never to return while pairing stalled (BlueZ 5.66)
 DISCONNECT_S = 5.0
+PAIR_S = 60.0  # a person may have to read a passkey and type it
 PATIENCE_FLOOR_S = 2.0  # real seconds that a silence must last at least, however fast a demonstration's clock runs
 INBOX = 256  # notifications; about a minute of one band
 
-BLE_ERRORS = (BleakError, OSError, EOFError)  # what bleak and the D-Bus or HCI socket below it raise
-
-_SECURITY = {
-    BleakGATTProtocolErrorCode.INSUFFICIENT_AUTHENTICATION,
-    BleakGATTProtocolErrorCode.INSUFFICIENT_AUTHORIZATION,
-    BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION,
-    BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
-}
-_TRANSIENT = ("le-connection-abort-by-local", "br-connection-canceled")
+__all__ = ["BLE_ERRORS", "Gatt", "Notification", "deadline", "is_transient", "patience_s", "sorted_error"]
 
 T = TypeVar("T")
 
@@ -70,34 +55,6 @@ def patience_s(clock: Clock, silence_s: float) -> float:
     return max(silence_s, PATIENCE_FLOOR_S * clock.speed)
 
 
-def is_transient(error: Exception) -> bool:
-    """True for a connection that the radio itself aborted: an immediate second attempt usually works."""
-    return any(word in str(error) for word in _TRANSIENT)
-
-
-def sorted_error(error: Exception, subject: str) -> CarebedError:
-    """What bleak or its transport raised, as the error class that says what the caller does next."""
-    seen = f"{subject}: {str(error) or type(error).__name__}"
-    match error:
-        case BleakGATTProtocolError() if error.args[0] in _SECURITY:
-            return PairingError(seen, hint="pair the device again: its bond is missing or was refused")
-        case BleakDBusError() if "Authentication" in error.dbus_error:
-            return PairingError(seen, hint="pair the device again: remove the old bond on both sides first")
-        case BleakDBusError() if error.dbus_error.endswith("InProgress"):
-            return LinkError(seen, hint="BlueZ is still busy with an earlier connection; it ends by itself in minutes")
-        case BleakBluetoothNotAvailableError():
-            return LinkError(seen, hint="rfkill unblock bluetooth; systemctl status bluetooth; bluetoothctl power on")
-        case BleakDeviceNotFoundError():
-            return LinkError(seen, hint="switch the device on, charge it, bring it nearer")
-        case BleakCharacteristicNotFoundError():
-            return LinkError(seen, hint="not this model, or a stale service cache: bluetoothctl remove ADDRESS")
-        case FileNotFoundError():
-            return LinkError(f"{subject}: no D-Bus system bus, or no such port", hint="systemctl start dbus bluetooth")
-        case OSError():
-            return LinkError(seen, hint="is the Bluetooth service (or the virtual controller) running?")
-    return LinkError(seen, hint="wait; if it stays, switch the device off and on")
-
-
 @dataclass(frozen=True, slots=True)
 class Notification:
     """What a characteristic sent; `at` is its receipt."""
@@ -115,6 +72,7 @@ class Gatt:
     def __init__(self, address: str, clock: Clock) -> None:
         self.address = address
         self.dropped = 0
+        self.stale = False  # what the host remembers of the device has proved wrong
         self._clock = clock
         self._inbox: deque[Notification] = deque()  # bounded by INBOX; full: the newest is dropped and counted
         self._wake = asyncio.Event()
@@ -132,6 +90,10 @@ class Gatt:
     async def write(self, uuid: str, data: bytes) -> None:
         """Write with response. LinkError or PairingError."""
         await self._call(self.client.write_gatt_char(uuid, data, response=True), f"write to {uuid}")
+
+    async def pair(self) -> None:
+        """Bond; with a bond already there it returns at once. PairingError when one of the two sides refused."""
+        await self._call(self.client.pair(), "pairing", PAIR_S)
 
     async def notify(self, uuid: str) -> None:
         """Let the notifications (or indications) of one characteristic come into the inbox."""
@@ -188,10 +150,11 @@ class Gatt:
                 self._wake.clear()
                 await self._wake.wait()
 
-    async def _call(self, call: Awaitable[T], what: str) -> T:
-        late = f"{self.address}: {what} took longer than {CALL_S:g} s"
+    async def _call(self, call: Awaitable[T], what: str, limit_s: float = CALL_S) -> T:
+        late = f"{self.address}: {what} took longer than {limit_s:g} s"
         try:
-            async with deadline(self._clock, CALL_S, late, hint="wait for the reconnection"):
+            async with deadline(self._clock, limit_s, late, hint="wait for the reconnection"):
                 return await call
         except BLE_ERRORS as error:
+            self.stale = self.stale or cause_of(error) is Cause.STALE
             raise sorted_error(error, f"{self.address}: {what}") from error

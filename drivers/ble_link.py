@@ -4,94 +4,54 @@ Above the backend everything is bleak's public interface, so BlueZ and the virtu
 """
 
 import asyncio
-import importlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from drivers.ble_gatt import BLE_ERRORS, Gatt, deadline, is_transient, sorted_error
+from drivers.ble_errors import BACKOFF, BLE_ERRORS, Cause, Patience, cause_of, is_transient, sorted_error
+from drivers.ble_gatt import Gatt, deadline
+from drivers.ble_ladder import SILENCE_S, Cures, Watchdog
+from drivers.ble_radio import (
+    Advert,
+    BleBackend,
+    Heard,
+    Mendable,
+    Radio,
+    Subscription,
+    backend_bluez,
+    backend_virtual,
+)
+from drivers.ble_slots import SLOTS, Slots, Use
 from gateway.core.clock import Clock
-from gateway.core.errors import LinkError
-from gateway.core.model import Stamp
+from gateway.core.errors import CarebedError, LinkError
+from gateway.core.model import Detail, Event, Stamp
+
+__all__ = [
+    "SILENCE_S",
+    "Advert",
+    "BleAdapter",
+    "BleBackend",
+    "Cures",
+    "Heard",
+    "Radio",
+    "Subscription",
+    "Use",
+    "backend_bluez",
+    "backend_virtual",
+]
 
 log = logging.getLogger(__name__)
 
-SLOTS = 6  # links at once; a Pi's onboard radio was seen to hold 7 and to refuse the tenth (error 0x0D)
 CONNECT_S = 20.0  # to wait for a device's advert; bands advertise at least once a second
 CONNECT_ATTEMPT_S = 12.0  # one attempt once the device has been heard: one stubborn device must not hold the adapter
 HEARD_S = 10.0  # an advert younger than this says that a device is there
-SILENCE_S = 90.0  # a scan without any advert for this long is started anew (habluetooth's figure)
 SCAN_CALL_S = 10.0  # start or stop of a scan
+SLOTS_FULL_EVERY_S = 600.0  # a ward whose last slot comes and goes says so this often at most
 KNOWN_LIMIT = 512  # devices remembered; a busy street with rotating addresses must not grow without end
-
-Heard = Callable[[BLEDevice, AdvertisementData], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Advert:
-    """One advertisement as received; `at` is its receipt.
-
-    address: upper case with colons. service_data: by full 128-bit uuid in lower case. manufacturer_data: by company id.
-    """
-
-    address: str
-    rssi_dbm: int
-    name: str | None
-    service_uuids: tuple[str, ...]
-    service_data: Mapping[str, bytes]
-    manufacturer_data: Mapping[int, bytes]
-    at: Stamp
-
-
-class Radio(Protocol):
-    """An adapter that is open."""
-
-    def scanner(self, heard: Heard) -> BleakScanner:
-        """A scanner that reports every advert, repeats included; passive where the backend can."""
-
-    def client(self, device: BLEDevice, lost: Callable[[BleakClient], None], timeout_s: float) -> BleakClient:
-        """A client, not yet connected. `lost` is called once the connection has ended, by whatever cause."""
-
-    async def gone(self) -> None:
-        """Return when the adapter itself is no longer there."""
-
-
-BleBackend = Callable[[], AbstractAsyncContextManager[Radio]]  # entering raises BleakError or OSError
-
-
-def backend_bluez(adapter: str) -> BleBackend:
-    """BlueZ's adapter, such as "hci0"."""
-    backend: BleBackend = importlib.import_module("drivers.ble_bluez").backend(adapter)
-    return backend
-
-
-def backend_virtual(hci: str) -> BleBackend:
-    """A controller behind a bumble transport name, such as "tcp-client:127.0.0.1:5555". Loads bumble only now."""
-    backend: BleBackend = importlib.import_module("drivers.ble_virtual").backend(hci)
-    return backend
-
-
-@dataclass(eq=False, slots=True)
-class Subscription:
-    """One listener to adverts. `failed` never resolves; it carries the listener's own exception to its owner."""
-
-    callback: Callable[[Advert], None]
-    failed: "asyncio.Future[None]"
-    _listeners: "list[Subscription]"
-
-    def close(self) -> None:
-        """Hear nothing more; calling it again does nothing."""
-        if self in self._listeners:
-            self._listeners.remove(self)
-        if not self.failed.done():
-            self.failed.cancel()
-
 
 @dataclass(slots=True)
 class _Known:
@@ -114,24 +74,42 @@ class Health:
 
 
 class BleAdapter:
-    """Owns one adapter: `run` scans for ever, `subscribe` and `connect` are for the drivers."""
+    """Owns one adapter: `run` scans for ever, `subscribe` and `connect` are for the drivers.
 
-    def __init__(self, name: str, clock: Clock, backend: BleBackend, *, slots: int = SLOTS) -> None:
+    scan_only: an adapter kept for adverts (SOS buttons); it refuses every connection. on_event: box_trouble and
+    box_recovered of a silent scan, ble_slots_full. cures: what the ladder may ask of the daemon.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        backend: BleBackend,
+        *,
+        slots: int = SLOTS,
+        scan_only: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+        cures: Cures | None = None,
+    ) -> None:
         self.name = name
+        self.scan_only = scan_only
         self.health = Health()
+        self.slots = Slots(slots, on_full=self._slots_full)  # full: a connect waits, then fails within its time-out
         self._clock = clock
         self._backend = backend
-        self._slots = asyncio.Semaphore(slots)  # full: a connect waits, then fails within its own time-out
-        self._slot_count = slots
-        self._connecting = asyncio.Lock()
+        self._on_event = on_event
+        self._patience = Patience(clock)
         self._radio: Radio | None = None
         self._links: set[Gatt] = set()  # at most one for each slot
         self._listeners: dict[str | None, list[Subscription]] = {}
         self._known: dict[str, _Known] = {}  # full: the device heard longest ago is forgotten
         self._waiting: dict[str, list[asyncio.Future[BLEDevice]]] = {}
+        self._watchdog = Watchdog(f"radio {name}", clock, self._power_cycle, cures or Cures(), self._say)
+        self._told_full: Stamp | None = None
 
     def subscribe(self, address: str | None, callback: Callable[[Advert], None]) -> Subscription:
         """Have `callback` called, on the loop and without delay, for each advert of one address (None: of all)."""
+        self._watchdog.wanted = True
         listeners = self._listeners.setdefault(address.upper() if address else None, [])
         subscription = Subscription(callback, asyncio.get_running_loop().create_future(), listeners)
         listeners.append(subscription)
@@ -144,58 +122,128 @@ class BleAdapter:
                 self._radio = radio
                 try:
                     await self._scan_until_gone(radio)
+                except (*BLE_ERRORS, LinkError):
+                    self._radio = radio  # a dead scan is a silence too, and its cure is this radio's switch
+                    await self._watchdog.mend_when_silent(self.health.last_advert)
+                    raise
                 finally:
                     self._close_radio()
         except BLE_ERRORS as error:
+            await self._watchdog.mend_when_silent(self.health.last_advert)
             raise sorted_error(error, f"adapter {self.name}") from error
 
     @asynccontextmanager
-    async def connect(self, address: str, timeout_s: float = CONNECT_S) -> AsyncIterator[Gatt]:
+    async def connect(
+        self, address: str, timeout_s: float = CONNECT_S, *, use: Use = Use.HELD
+    ) -> AsyncIterator[Gatt]:
         """A connection to `address` for the length of the block, its services known.
 
-        Waits for a free slot and for the device's advert, each at most `timeout_s` real seconds, then for its turn.
+        Sits out the rest that its last failure earned it, then waits for a free slot and for the device's advert, each
+        at most `timeout_s` real seconds, then for its turn; a device that is not heard holds no slot.
         LinkError, or PairingError when a bond is missing or was refused.
         """
         address = address.upper()
-        busy = f"adapter {self.name}: all {self._slot_count} connection slots are in use by {self.health.connected}"
-        async with deadline(self._clock, timeout_s, busy, hint="add a second adapter or move a device to another box"):
-            await self._slots.acquire()
+        self._watchdog.wanted = True
         try:
-            self.health.connected.add(address)
-            gatt = await self._open(address, timeout_s)
-            self._links.add(gatt)
-            try:
-                yield gatt
-            finally:
-                self._links.discard(gatt)
-                await gatt.close()
-        finally:
-            self.health.connected.discard(address)
-            self._slots.release()
-
-    async def _open(self, address: str, timeout_s: float) -> Gatt:
-        try:
-            device = await self._present(address, timeout_s)
-            async with self._connecting:
-                gatt = await self._attempt(device, CONNECT_ATTEMPT_S)
-        except BLE_ERRORS as error:
-            self.health.connect_failures += 1
-            raise sorted_error(error, f"{address} through {self.name}") from error
-        except LinkError:
+            gatt = await self._linked(address, timeout_s, use)
+        except CarebedError:
             self.health.connect_failures += 1
             raise
-        self.health.connects += 1
-        return gatt
+        self._links.add(gatt)
+        try:
+            yield gatt
+        finally:
+            self._links.discard(gatt)
+            try:
+                await gatt.close()
+                if gatt.stale and self._patience.may_mend(address, Cause.STALE):
+                    await self._forget(address)
+            finally:
+                self._release(address, use)
+
+    async def _linked(self, address: str, timeout_s: float, use: Use) -> Gatt:
+        if self.scan_only:
+            raise LinkError(f"adapter {self.name} only scans", hint="give the device another adapter as its link")
+        rest_s = self._patience.rest_s(address)
+        if rest_s:
+            await self._clock.sleep(rest_s)
+        await self._slot(address, timeout_s, use)
+        try:
+            return await self._open(address, timeout_s, use)
+        except BaseException:
+            self._release(address, use)
+            raise
+
+    async def _slot(self, address: str, timeout_s: float, use: Use) -> None:
+        kind = "" if self.slots.limit(use) == self.slots.count else f" for {use.value} links"
+        busy = (
+            f"adapter {self.name}: all {self.slots.limit(use)} connection slots{kind} are in use by "
+            f"{', '.join(self.slots.holders())}"
+        )
+        hint = "add a second adapter or move a device to another box"
+        async with deadline(self._clock, timeout_s, busy, hint=hint):
+            await self.slots.available(use)
+        await self._present(address, timeout_s)
+        async with deadline(self._clock, timeout_s, busy, hint=hint):
+            await self.slots.acquire(address, use)
+        self.health.connected.add(address)
+
+    def _release(self, address: str, use: Use) -> None:
+        self.health.connected.discard(address)
+        self.slots.release(address, use)
+
+    async def _open(self, address: str, timeout_s: float, use: Use) -> Gatt:
+        attempt = 1
+        while True:
+            device = await self._present(address, timeout_s)
+            try:
+                async with self.slots.turn(use):
+                    gatt = await self._attempt(device, CONNECT_ATTEMPT_S)
+            except BLE_ERRORS as error:
+                if not await self._worth_again(address, cause_of(error), attempt):
+                    raise sorted_error(error, f"{address} through {self.name}") from error
+                attempt += 1
+                continue
+            self.health.connects += 1
+            self._patience.connected(address)
+            return gatt
+
+    async def _worth_again(self, address: str, cause: Cause, attempt: int) -> bool:
+        """Whether another attempt may follow at once, BlueZ having been told to forget the device before it."""
+        if cause in (Cause.ABSENT, Cause.STALE):
+            self._known.pop(address, None)  # BlueZ dropped the object: only a new advert brings it back
+        again = attempt < BACKOFF[cause].attempts and self._patience.may_mend(address, cause)
+        if again and await self._forget(address):
+            return True
+        self._patience.failed(address, cause)
+        return False
+
+    async def _forget(self, address: str) -> bool:
+        """True when the host dropped what it remembered of the device."""
+        radio: object = self._radio
+        if not isinstance(radio, Mendable):
+            return False
+        late = f"adapter {self.name} did not forget {address} within {SCAN_CALL_S:g} s"
+        try:
+            async with deadline(self._clock, SCAN_CALL_S, late, hint="systemctl restart bluetooth"):
+                forgotten = await radio.forget(address)
+        except (*BLE_ERRORS, LinkError) as error:
+            log.warning("%s: %s could not be forgotten: %s", self.name, address, error)
+            return False
+        self._known.pop(address, None)
+        log.info("%s: the host was told to forget what it knew of %s", self.name, address)
+        return forgotten
 
     async def _attempt(self, device: BLEDevice, timeout_s: float) -> Gatt:
-        """Connect; an abort by the radio itself (bleak 1673: Wi-Fi on the same chip) is tried once more at once."""
+        """Connect; an abort by the radio itself (bleak 1673: Wi-Fi on the same chip) is tried again at once."""
         late = f"{device.address} through {self.name}: heard, but no connection within {timeout_s:g} s"
         async with deadline(self._clock, timeout_s, late, hint="bring it nearer; free it from phones that hold it"):
-            try:
-                return await self._connected(device, timeout_s)
-            except BLE_ERRORS as error:
-                if not is_transient(error):
-                    raise
+            for _ in range(BACKOFF[Cause.ABORTED].attempts - 1):
+                try:
+                    return await self._connected(device, timeout_s)
+                except BLE_ERRORS as error:
+                    if not is_transient(error):
+                        raise
             return await self._connected(device, timeout_s)
 
     async def _connected(self, device: BLEDevice, timeout_s: float) -> Gatt:
@@ -264,6 +312,7 @@ class BleAdapter:
                 if self._radio is radio:  # an adapter that has gone would answer with a time-out
                     await self._scan_call(scanner.stop(), "stop")
             self.health.scan_restarts += 1
+            await self._watchdog.mend_when_silent(self.health.last_advert)
             log.debug("%s: no advert for %.0f s, the scan is started anew", self.name, SILENCE_S)
 
     async def _scan_call(self, call: Awaitable[None], verb: str) -> None:
@@ -279,6 +328,27 @@ class BleAdapter:
             if silent_s >= limit_s:
                 return
             await self._clock.sleep(limit_s - silent_s)
+
+    async def _power_cycle(self) -> None:
+        radio: object = self._radio
+        if not isinstance(radio, Mendable):
+            raise LinkError(f"adapter {self.name} has no power switch that is known", hint="unplug it and plug it in")
+        late = f"adapter {self.name} was not off and on again within {SCAN_CALL_S:g} s"
+        async with deadline(self._clock, SCAN_CALL_S, late, hint="systemctl restart bluetooth"):
+            await radio.power_cycle()
+
+    def _slots_full(self, holders: Mapping[str, Use]) -> None:
+        now = self._clock.now()
+        if self._told_full is not None and now.since_s(self._told_full) < SLOTS_FULL_EVERY_S * self._clock.speed:
+            return
+        self._told_full = now
+        held = sum(use is Use.HELD for use in holders.values())
+        detail: Detail = {"part": f"radio {self.name}", "slots": self.slots.count, "held": held}
+        self._say("ble_slots_full", detail)
+
+    def _say(self, kind: str, detail: Detail) -> None:
+        if self._on_event is not None:
+            self._on_event(Event(kind, self._clock.now(), detail=detail))
 
     def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
         """Every advert comes through here: stamped first, listeners next, book-keeping last."""
@@ -305,6 +375,7 @@ class BleAdapter:
     def _remember(self, address: str, device: BLEDevice, at: Stamp) -> None:
         self.health.adverts += 1
         self.health.last_advert = at
+        self._watchdog.heard()
         self._known.pop(address, None)
         self._known[address] = _Known(device, at)
         if len(self._known) > KNOWN_LIMIT:
