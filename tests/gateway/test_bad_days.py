@@ -317,6 +317,7 @@ async def test_a_band_out_of_range_in_mid_stream_comes_back_with_its_missing_sam
             await eventually(partial(has_sent, 20), "frames of the band")
             before = await lost_of(box, "band-1", "acc")
             band.disappear()
+            band.streaming = False  # this band's stream ends with its connection, so that each frame sent has a hearer
             sent, taken = band.frames_sent, wrist.taken
             shown = await becomes(box, "band-1", "lost")
             assert shown["reason"].endswith(")"), "a hint follows the reason"
