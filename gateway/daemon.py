@@ -20,7 +20,7 @@ from gateway.notify import Notifier, journal_handler
 from gateway.rooms import Rooms, open_rooms
 from gateway.store.database import Store
 from gateway.store.sqlite import hint_of
-from gateway.supervise import Crew
+from gateway.supervise import Crew, PartSupervisor
 from gateway.web.app import create_app, fault_app
 from gateway.web.render import Surroundings
 from gateway.web.serve import SOCKET_NAME, serve
@@ -214,7 +214,9 @@ class Daemon:
         crew.adopt("page", serving)
 
     def _start_inner(self, crew: Crew, rooms: Rooms) -> None:
-        crew.start("worker link", rooms.worker.run())
+        # What the rules raise over one answer of the worker must cost the worker, not the SOS button.
+        worker = PartSupervisor("worker link", rooms.worker.run, rooms.pipeline.event, self._clock)
+        crew.start(worker.name, worker.run())
         crew.start("pipeline", self._tick(rooms))
         crew.start("snapshots", self._snapshots(rooms))
         crew.start("anchors", self._anchors(rooms.store))

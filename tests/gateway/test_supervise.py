@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from drivers.base import Device, Sink
-from gateway.core.clock import ManualClock
+from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.supervise import PAIRING_BACKOFF_S, Crew, PartSupervisor, Supervisor
+from gateway.worker_link import WorkerLink
+from tests.gateway.test_worker_link import PLAIN, RUN, WAIT_S, night
 
 BELT = Device("belt-1", "bed_belt", "open-belt-1", "port", bed="b-1")
 
@@ -198,6 +202,32 @@ async def test_a_radio_that_stays_away_says_trouble_once(caplog: pytest.LogCaptu
 async def test_a_part_of_the_box_survives_what_nobody_expected(caplog: pytest.LogCaptureFixture) -> None:
     assert await part(1, 60, ZeroDivisionError()) == ["box_trouble", "box_recovered"]
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_an_answer_that_the_house_stumbles_over_costs_a_worker_and_not_the_link(tmp_path: Path) -> None:
+    told: list[str] = []
+    heard: list[Measurement | Event] = []
+
+    def stumble_once(result: Measurement | Event) -> None:
+        heard.append(result)
+        if len(heard) == 1:
+            raise ZeroDivisionError
+
+    clock = SystemClock()
+    link = WorkerLink(
+        clock, cache_dir=tmp_path, on_result=stumble_once, on_gap=lambda _: None, on_state=lambda _: None,
+        command=(sys.executable, "-c", PLAIN + RUN),
+    )  # fmt: skip
+    supervisor = PartSupervisor("worker link", link.run, lambda event: told.append(event.kind), clock)
+    task = asyncio.create_task(supervisor.run())
+    for each in night(20):
+        link.feed(each)
+    async with asyncio.timeout(WAIT_S):
+        while len(heard) < 5:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told[0] == "box_trouble"
 
 
 async def test_a_cancellation_that_nobody_asked_for_ends_no_part_of_the_box() -> None:
