@@ -32,12 +32,13 @@ from drivers.polar_pmd.peer import FRAME_SAMPLES as BAND_FRAME_SAMPLES
 from drivers.polar_pmd.peer import PolarBand
 from gateway.core.clock import SystemClock
 from gateway.core.model import Minute
+from gateway.demo.broker import free_port
 from gateway.demo.site import BAND_ADDRESS, GATEWAY, TENANT
 from gateway.demo.story import BEDS, KIOSK
 from gateway.upstream.endpoint import Endpoint
 from gateway.upstream.envelope import AlarmState, Backfill, Backlog, Nothing
 from gateway.upstream.platform import Platform
-from tests.broker import Broker, free_port
+from tests.broker import Broker
 from tests.gateway.store.test_disk_full import fill
 from tests.gateway.test_config import TWELVE
 from tests.gateway.wires import FRAME_SAMPLES, PATIENCE_S, Belt, Box, Wires, eventually, wires
