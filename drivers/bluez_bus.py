@@ -1,0 +1,131 @@
+"""BlueZ over D-Bus, as far as bleak does not go: power, forgetting a device, the agent, what has gone away.
+
+Loaded only where BlueZ is the backend: a box without D-Bus never imports this module.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from bleak.exc import BleakDBusError
+from dbus_fast import BusType, Message, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import AuthError, InvalidAddressError
+from dbus_fast.unpack import unpack_variants
+
+BLUEZ = "org.bluez"
+ADAPTER, DEVICE = "org.bluez.Adapter1", "org.bluez.Device1"
+PROPERTIES, OBJECTS = "org.freedesktop.DBus.Properties", "org.freedesktop.DBus.ObjectManager"
+
+SignalHandler = Callable[[Message], None]
+
+
+def adapter_path(adapter: str) -> str:
+    """Object path of an adapter such as "hci0"."""
+    return f"/org/bluez/{adapter}"
+
+
+class BluezBus:
+    """One connection to the system bus, talking to org.bluez. Its calls raise BleakDBusError, as bleak's do."""
+
+    def __init__(self, bus: MessageBus) -> None:
+        self.bus = bus
+        self._handlers: list[SignalHandler] = []
+
+    async def call(
+        self, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
+    ) -> list[Any]:
+        """The reply's body, variants unpacked."""
+        message = Message(
+            destination=BLUEZ, path=path, interface=interface, member=member, signature=signature, body=list(body)
+        )
+        return await self._sent(message)
+
+    async def get(self, path: str, interface: str) -> Mapping[str, Any]:
+        """All properties of one interface of an object."""
+        (properties,) = await self.call(path, PROPERTIES, "GetAll", "s", [interface])
+        found: Mapping[str, Any] = properties
+        return found
+
+    async def set(self, path: str, interface: str, name: str, value: Variant) -> None:
+        """Write one property."""
+        await self.call(path, PROPERTIES, "Set", "ssv", [interface, name, value])
+
+    async def objects(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Every object of BlueZ: path -> interface -> property -> value."""
+        (found,) = await self.call("/", OBJECTS, "GetManagedObjects")
+        objects: Mapping[str, Mapping[str, Mapping[str, Any]]] = found
+        return objects
+
+    async def device_path(self, adapter: str, address: str) -> str | None:
+        """The object of a device, by the identity that BlueZ knows it under; None when it knows none."""
+        under = adapter_path(adapter) + "/"
+        for path, interfaces in (await self.objects()).items():
+            if path.startswith(under) and interfaces.get(DEVICE, {}).get("Address", "").upper() == address.upper():
+                return path
+        return None
+
+    async def watch(self, handler: SignalHandler) -> None:
+        """Have `handler` called for what BlueZ signals about its objects and for a change of its owner."""
+        rules = (
+            f"type='signal',sender='{BLUEZ}',interface='{OBJECTS}'",
+            f"type='signal',sender='{BLUEZ}',interface='{PROPERTIES}',member='PropertiesChanged'",
+            f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{BLUEZ}'",
+        )
+        self.bus.add_message_handler(handler)
+        for rule in rules:
+            await self._sent(
+                Message(
+                    destination="org.freedesktop.DBus", path="/org/freedesktop/DBus",
+                    interface="org.freedesktop.DBus", member="AddMatch", signature="s", body=[rule],
+                )
+            )  # fmt: skip
+
+    async def _sent(self, message: Message) -> list[Any]:
+        reply = await self.bus.call(message)
+        if reply is None:
+            raise EOFError("the D-Bus connection was closed")
+        if reply.message_type is MessageType.ERROR:
+            raise BleakDBusError(reply.error_name or "", reply.body)
+        body: list[Any] = unpack_variants(reply.body)
+        return body
+
+
+@asynccontextmanager
+async def open_bus() -> AsyncIterator[BluezBus]:
+    """A connection of its own to the system bus. OSError when there is none or it refuses us."""
+    bus: MessageBus | None = None
+    try:
+        try:
+            bus = MessageBus(bus_type=BusType.SYSTEM)
+            await bus.connect()
+        except (AuthError, InvalidAddressError) as error:
+            raise ConnectionRefusedError(str(error)) from error
+        yield BluezBus(bus)
+    finally:
+        if bus is not None:
+            bus.disconnect()
+
+
+def owner_lost(message: Message) -> bool:
+    """True when bluetoothd has left the bus."""
+    return message.member == "NameOwnerChanged" and message.body[0] == BLUEZ and not message.body[2]
+
+
+def changed(message: Message, interface: str) -> Mapping[str, Any]:
+    """The properties of `interface` that a PropertiesChanged carries, else nothing."""
+    if message.member != "PropertiesChanged" or message.body[0] != interface:
+        return {}
+    properties: Mapping[str, Any] = unpack_variants(message.body[1])
+    return properties
+
+
+def removed(message: Message, path: str, interface: str) -> bool:
+    """True when this object has lost this interface."""
+    return message.member == "InterfacesRemoved" and message.body[0] == path and interface in message.body[1]
+
+
+async def disconnected(bus: BluezBus) -> None:
+    """Return when the bus itself has gone."""
+    with suppress(OSError, EOFError):
+        await bus.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
