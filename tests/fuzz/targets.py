@@ -10,8 +10,9 @@ import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, Protocol, cast, get_type_hints
 
@@ -23,7 +24,11 @@ from drivers.modbus_rtu.frame import Request, search
 from drivers.modbus_rtu.registers import decode as decode_registers
 from drivers.modbus_rtu.registers import request_of
 from drivers.profile import models_in
-from drivers.profile_frames import Layout, StreamDecoder
+from drivers.profile_frames import Rejects, StreamDecoder
+from drivers.profile_line import LineStream
+from drivers.profile_models import Framed
+from drivers.profile_schema import Profile
+from gateway.core.errors import ProtocolError
 from tests.fuzz.corpus import cases, frames_of, profiles
 
 NO_DECODERS = ("driver", "peer")  # I/O, and the device's end
@@ -149,18 +154,36 @@ def _streams_of(family: str, module: ModuleType) -> Iterator[Stream]:
             yield Stream(f"{family}.{name}", cast(Callable[[], Feeds], kind), frames_of(family, kinds))
 
 
+class ProfileStream:
+    """A framed profile as its driver reads it: frames cut out, then values by name. Refused values are left out."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._framed = Framed(profile)
+        self.stream = StreamDecoder(self._framed.layout)
+
+    def feed(self, data: bytes) -> tuple[list[Any], Rejects]:
+        cuts, rejects = self.stream.feed(data)
+        values = []
+        for cut in cuts:
+            with suppress(ProtocolError):
+                values.append(self._framed.decode(cut))
+        return values, rejects
+
+
 def _framers() -> Iterator[Stream]:
     for family, profile in profiles():
+        name = f"profile:{family}/{profile.device.id}"
+        frames = tuple(bytes.fromhex(vector.hex) for vector in profile.tests)
         if profile.framer is not None:
-            frames = tuple(bytes.fromhex(vector.hex) for vector in profile.tests)
-            layout = Layout(profile.framer)
-            yield Stream(f"profile:{family}/{profile.device.id}", lambda layout=layout: StreamDecoder(layout), frames)  # type: ignore[misc]
+            yield Stream(name, partial(ProfileStream, profile), frames)
+        elif profile.line is not None:
+            yield Stream(name, partial(LineStream, profile.line), frames)
 
 
 def _belts() -> Iterator[Stream]:
     for model, path in models_in(BELTS).items():
         belt = load_format(path)
-        yield Stream(f"bed_belt/{model}", lambda belt=belt: BeltDecoder(belt), frames_of("bed_belt"))  # type: ignore[misc]
+        yield Stream(f"bed_belt/{model}", partial(BeltDecoder, belt), frames_of("bed_belt"))
 
 
 def _modbus() -> Iterator[Whole]:
