@@ -1,0 +1,1 @@
+"""iBeacon and Eddystone: who is near, pendants that call by changing what they beacon, and a beacon's battery."""
