@@ -20,7 +20,6 @@ from drivers.bluez_bus import (
     BluezBus,
     adapter_path,
     changed,
-    disconnected,
     open_bus,
     owner_lost,
     removed,
@@ -64,7 +63,7 @@ class BluezRadio:
 
     async def gone(self) -> None:
         """Return when bluetoothd, the bus or the adapter has gone, or somebody else switched the adapter off."""
-        ends = {asyncio.create_task(self._gone.wait()), asyncio.create_task(disconnected(self._bus))}
+        ends = {asyncio.create_task(self._gone.wait()), asyncio.create_task(self._bus.gone())}
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -3,6 +3,7 @@
 Loaded only where BlueZ is the backend: a box without D-Bus never imports this module.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -30,7 +31,7 @@ class BluezBus:
 
     def __init__(self, bus: MessageBus) -> None:
         self.bus = bus
-        self._handlers: list[SignalHandler] = []
+        self._ended = asyncio.create_task(self._until_ended())
 
     async def call(
         self, path: str, interface: str, member: str, signature: str = "", body: Sequence[Any] = ()
@@ -81,6 +82,19 @@ class BluezBus:
                 )
             )  # fmt: skip
 
+    async def gone(self) -> None:
+        """Return when the connection itself has ended. A wait that is cancelled leaves the next one unharmed."""
+        await asyncio.wait({self._ended})
+
+    async def close(self) -> None:
+        """Return when the socket is closed."""
+        self.bus.disconnect()
+        await self.gone()
+
+    async def _until_ended(self) -> None:
+        with suppress(OSError, EOFError):
+            await self.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+
     async def _sent(self, message: Message) -> list[Any]:
         reply = await self.bus.call(message)
         if reply is None:
@@ -94,17 +108,24 @@ class BluezBus:
 @asynccontextmanager
 async def open_bus() -> AsyncIterator[BluezBus]:
     """A connection of its own to the system bus. OSError when there is none or it refuses us."""
+    bus = BluezBus(await _connected())
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def _connected() -> MessageBus:
     bus: MessageBus | None = None
     try:
-        try:
-            bus = MessageBus(bus_type=BusType.SYSTEM)
-            await bus.connect()
-        except (AuthError, InvalidAddressError) as error:
-            raise ConnectionRefusedError(str(error)) from error
-        yield BluezBus(bus)
-    finally:
+        bus = MessageBus(bus_type=BusType.SYSTEM)
+        return await bus.connect()
+    except BaseException as error:
         if bus is not None:
-            bus.disconnect()
+            bus.disconnect()  # a bus that never connected holds its socket until told
+        if isinstance(error, AuthError | InvalidAddressError):
+            raise ConnectionRefusedError(str(error)) from error
+        raise
 
 
 def owner_lost(message: Message) -> bool:
@@ -123,9 +144,3 @@ def changed(message: Message, interface: str) -> Mapping[str, Any]:
 def removed(message: Message, path: str, interface: str) -> bool:
     """True when this object has lost this interface."""
     return message.member == "InterfacesRemoved" and message.body[0] == path and interface in message.body[1]
-
-
-async def disconnected(bus: BluezBus) -> None:
-    """Return when the bus itself has gone."""
-    with suppress(OSError, EOFError):
-        await bus.bus.wait_for_disconnect()  # type: ignore[no-untyped-call]

@@ -12,7 +12,7 @@ from dbus_fast import Message
 
 from drivers.ble_errors import BLE_ERRORS, sorted_error
 from drivers.bluez_agent import Agent, Person
-from drivers.bluez_bus import DEVICE, BluezBus, changed, disconnected, open_bus, owner_lost
+from drivers.bluez_bus import DEVICE, BluezBus, changed, open_bus, owner_lost
 from drivers.bluez_sockets import LIMIT, dbus_sockets
 from drivers.bluez_time import Now, TimeService
 from gateway.core.clock import Clock
@@ -79,7 +79,7 @@ class BluezHost:
                 log.warning("%s offers no Current Time service: %s", adapter, error)
 
     async def _until_gone(self, bus: BluezBus, gone: asyncio.Event) -> None:
-        jobs = [gone.wait(), disconnected(bus), self._count_for_ever(), self._check_bonds()]
+        jobs = [gone.wait(), bus.gone(), self._count_for_ever(), self._check_bonds()]
         tasks = {asyncio.create_task(job) for job in jobs}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -14,10 +14,18 @@ def dbus_sockets(fd_dir: Path = Path("/proc/self/fd")) -> int:
 
 
 def _entries(fd_dir: Path) -> list[str]:
+    """Descriptors that are sockets: `socket.fromfd` of anything else would leak its copy (CPython 3.11)."""
     try:
-        return [entry for entry in os.listdir(fd_dir) if entry.isdigit()]
+        return [entry for entry in os.listdir(fd_dir) if _target(fd_dir / entry).startswith("socket:")]
     except OSError:
         return []
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:  # closed since it was listed
+        return ""
 
 
 def _bus_paths() -> set[str]:

@@ -65,6 +65,7 @@ class FakeBluez:
         self.adapters: dict[str, AdapterObject] = {}
         self.devices: dict[str, FakeDevice] = {}
         self.agent: tuple[str, str, str] | None = None  # sender, path, capability
+        self.registered = asyncio.Event()
         self.applications: list[tuple[str, str]] = []  # sender, path
         self.bus: MessageBus | None = None
 
@@ -90,6 +91,7 @@ class FakeBluez:
             self.on_bus.unexport(path)
         self.adapters.clear()
         self.agent = None
+        self.registered.clear()
         await self.on_bus.release_name("org.bluez")
         self.on_bus.disconnect()
         await self.on_bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
@@ -169,6 +171,7 @@ class FakeBluez:
             self.agent = (sender, message.body[0], message.body[1])
         elif message.member == "RegisterApplication":
             self.applications.append((sender, message.body[0]))
+            self.registered.set()
 
 
 @asynccontextmanager
