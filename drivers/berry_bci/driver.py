@@ -1,0 +1,149 @@
+"""BerryMed and Contec oximeters on a serial port or over BLE: both are the same byte stream to the same decoder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.base import Device, Family, Sink
+from drivers.berry_bci import frame
+from drivers.berry_bci.reader import BciReader, BerryReader, ContecBtReader, Maker
+from drivers.ble_gatt import Gatt
+from drivers.ble_link import BleAdapter
+from drivers.byte_stream import ByteStream
+from drivers.serial_link import SerialPort
+from drivers.serial_stream import Reports, SerialStream
+from gateway.core.clock import Clock
+from gateway.core.errors import ConfigError, Fault, LinkError
+from gateway.core.model import Stamp
+
+SILENCE_S = 5.0  # all of them send at least once a second, finger or not
+BLE_SILENCE_S = 10.0
+
+NOTIFY = "49535343-1e4d-4bd9-ba61-23c647249616"
+WRITE = "49535343-8841-43f4-a8d4-ecbe34729bb3"
+CONTEC_WRITE, CONTEC_NOTIFY = "0000ff01-0000-1000-8000-00805f9b34fb", "0000ff02-0000-1000-8000-00805f9b34fb"
+BATTERY_LEVEL = "00002a19-0000-1000-8000-00805f9b34fb"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """How a model speaks. line: baud and format on a port. greeting: what it is told first."""
+
+    stream: Callable[[], ByteStream[Any]]
+    reader: Callable[[Device], BciReader | BerryReader | ContecBtReader]
+    line: str = ""
+    greeting: tuple[bytes, ...] = ()
+    write: str = WRITE
+    notify: str = NOTIFY
+
+
+def _berry_bci(device: Device) -> BciReader:
+    return BciReader(device, Maker.BERRY)
+
+
+def _contec(device: Device) -> BciReader:
+    return BciReader(device, Maker.CONTEC)
+
+
+_BERRY_1_HZ = (frame.BERRY_MODE, frame.RATE_1_HZ)
+SERIAL_MODELS = {
+    "berrymed_bci": Model(frame.BciStream, _berry_bci, "115200 baud 8N1", (frame.BCI_MODE,)),
+    "berrymed_berry": Model(frame.BerryStream, BerryReader, "115200 baud 8N1", _BERRY_1_HZ),
+    "contec_cms50d_plus": Model(frame.BciStream, _contec, "19200 baud 8O1"),
+}
+BLE_MODELS = {
+    "berrymed_bm1000": Model(frame.BciStream, _berry_bci),
+    "berrymed_bm1000_berry": Model(frame.BerryStream, BerryReader, greeting=_BERRY_1_HZ),
+    "contec_cms50d_bt": Model(
+        frame.ContecBtStream, ContecBtReader, "", (frame.START_CONTEC_BT,), write=CONTEC_WRITE, notify=CONTEC_NOTIFY
+    ),
+}
+
+
+def model_of(device: Device, models: dict[str, Model]) -> Model:
+    """ConfigError when the family does not ship the device's model."""
+    if device.model not in models:
+        message = f"unknown model {device.model!r}; known: {', '.join(models)}"
+        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
+    return models[device.model]
+
+
+class SerialOximeter:
+    """One device on a port of its own."""
+
+    def __init__(self, device: Device, port: SerialPort, clock: Clock) -> None:
+        self.devices = (device,)
+        self._model = model_of(device, SERIAL_MODELS)
+        self._port = port
+        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=self._model.line)
+        self._reader = self._model.reader(device)
+
+    async def run(self, sink: Sink) -> None:
+        """Stream until the port breaks or no valid frame comes for SILENCE_S. LinkError."""
+
+        def take(frames: list[Any], at: Stamp) -> None:
+            self._reader.take(frames, at, sink)
+
+        self._port.open()
+        try:
+            for command in self._model.greeting:
+                await self._port.write(command)
+            await self._stream.run(self._model.stream(), take, sink)
+        finally:
+            self._port.close()
+
+
+class BleOximeter:
+    """One device over BLE: a notification carries several packets and may split one."""
+
+    def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
+        self.devices = (device,)
+        self._device = device
+        self._adapter = adapter
+        self._clock = clock
+        self._model = model_of(device, BLE_MODELS)
+        self._reader = self._model.reader(device)
+
+    async def run(self, sink: Sink) -> None:
+        """Connect and stream until the link breaks or nothing comes for BLE_SILENCE_S. LinkError or PairingError."""
+        decoder = self._model.stream()
+        async with self._adapter.connect(self._device.address) as gatt:
+            try:
+                await self._stream(gatt, decoder, sink)
+            except LinkError:
+                Reports(self._device, None, sink).half_frame(decoder.pending)
+                raise
+
+    async def _stream(self, gatt: Gatt, decoder: ByteStream[Any], sink: Sink) -> None:
+        await gatt.notify(self._model.notify)
+        for command in self._model.greeting:
+            await gatt.write(self._model.write, command)
+        reports = Reports(self._device, None, sink)
+        heard = self._clock.now()
+        while True:
+            note = await gatt.next(BLE_SILENCE_S)
+            frames, rejects = decoder.feed(note.data)
+            reports.rejects(rejects)
+            if frames:
+                heard = note.at
+                sink.heard(self._device.id)
+                self._reader.take(frames, note.at, sink)
+            elif note.at.since_s(heard) > BLE_SILENCE_S:
+                message = f"{gatt.address}: notifications, but no valid frame for {BLE_SILENCE_S:g} s"
+                raise LinkError(message, hint="is this the model that the registry names?")
+
+
+def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> SerialOximeter:
+    """One driver for one device on a port."""
+    (device,) = devices
+    return SerialOximeter(device, port, clock)
+
+
+def make_ble(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> BleOximeter:
+    """One driver for one device over BLE."""
+    (device,) = devices
+    return BleOximeter(device, adapter, clock)
+
+
+FAMILY: Family[SerialPort] = Family("berry_bci", "serial", tuple(SERIAL_MODELS), make)
+FAMILY_BLE: Family[BleAdapter] = Family("berry_bci_ble", "ble-gatt", tuple(BLE_MODELS), make_ble)

@@ -1,0 +1,105 @@
+"""What the frames of a BCI or BERRY oximeter mean: finger and probe by maker, values once a second, beat intervals."""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from drivers.base import Device, Sink
+from drivers.berry_bci.frame import BciPacket, BerryFrame, BerryVersion, ContecParams, ContecWave
+from drivers.oximeter import OximeterReader
+from drivers.spot_reading import tell
+from gateway.core.model import Stamp
+
+TRUSTED = 3  # packets in a row before one is believed: there is no checksum
+LONGEST_INTERVAL_S = 3.0  # beats further apart than this are no interval
+
+
+class Maker(Enum):
+    """The same packet with other meanings; the value is the packets' rate in Hz."""
+
+    BERRY = 100.0
+    CONTEC = 60.0
+
+
+class BciReader:
+    """Packets of one device to facts."""
+
+    def __init__(self, device: Device, maker: Maker) -> None:
+        self._device = device
+        self._maker = maker
+        self._seconds = OximeterReader(device, agree=TRUSTED)
+        self._was_beat = False
+        self._since_beat: int | None = None  # packets; None: no beat is known to count from
+
+    def take(self, packets: Sequence[BciPacket], at: Stamp, sink: Sink) -> None:
+        """Packets of one chunk, the last one received at `at`."""
+        period_s = 1 / self._maker.value
+        for left, packet in zip(range(len(packets) - 1, -1, -1), packets, strict=True):
+            if packet.unbroken == 1:
+                self._since_beat = None
+            worn, fault = self._contact(packet)
+            self._beat(packet, at.plus_s(-left * period_s), sink, believed=worn and packet.pulse_bpm is not None)
+            if packet.unbroken < TRUSTED:
+                continue
+            self._seconds.fault(*fault, at, sink)
+            self._seconds.take(
+                at, packet.raw, sink, worn=worn, spo2=packet.spo2_percent, pulse_rate=packet.pulse_bpm
+            )
+
+    def _contact(self, packet: BciPacket) -> tuple[bool, tuple[str, bool]]:
+        """Whether a finger is in, and the probe's fault with its state."""
+        if self._maker is Maker.BERRY:
+            return not (packet.bit4_third or packet.bit5_first), ("probe_unplugged", packet.bit5_first)
+        return not packet.bit4_first, ("probe_error", packet.bit4_third)
+
+    def _beat(self, packet: BciPacket, at: Stamp, sink: Sink, *, believed: bool) -> None:
+        """Intervals on the grid of the packets: 10 or 16.7 ms, no finer."""
+        rises, self._was_beat = packet.beat and not self._was_beat, packet.beat
+        if self._since_beat is not None:
+            self._since_beat += 1
+            if self._since_beat > LONGEST_INTERVAL_S * self._maker.value:
+                self._since_beat = None
+        if rises and packet.unbroken > 1:
+            if self._since_beat is not None and believed:
+                ibi_ms = self._since_beat * 1000 / self._maker.value
+                tell(sink, self._device, at, packet.raw, {"ibi": ibi_ms})
+            self._since_beat = 0
+
+
+class BerryReader:
+    """Frames of one device to facts."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._seconds = OximeterReader(device)
+        self._was_beat = False
+
+    def take(self, frames: Sequence[BerryFrame | BerryVersion], at: Stamp, sink: Sink) -> None:
+        for frame in frames:
+            if isinstance(frame, BerryFrame):
+                self._take(frame, at, sink)
+
+    def _take(self, frame: BerryFrame, at: Stamp, sink: Sink) -> None:
+        worn = not (frame.sensor_off or frame.no_finger)
+        self._seconds.fault("probe_unplugged", frame.sensor_off, at, sink)
+        self._seconds.battery(frame.battery_percent, at, frame.raw, sink)
+        pulse = None if frame.no_pulse_signal else frame.pulse_bpm
+        spo2 = None if frame.no_pulse_signal else frame.spo2_percent
+        perfusion = None if frame.perfusion_permille is None else frame.perfusion_permille / 10
+        self._seconds.take(at, frame.raw, sink, worn=worn, spo2=spo2, pulse_rate=pulse, perfusion_index=perfusion)
+        rises, self._was_beat = (frame.beat and not self._was_beat) or frame.rate_hz == 1, frame.beat
+        if rises and worn and pulse is not None and frame.rr_ms is not None:
+            tell(sink, self._device, at, frame.raw, {"ibi": frame.rr_ms})
+
+
+class ContecBtReader:
+    """Packets of a CMS50D-BT to facts. Whether a finger is in is not known for certain; without one no value comes."""
+
+    def __init__(self, device: Device) -> None:
+        self._seconds = OximeterReader(device)
+
+    def take(self, frames: Sequence[ContecParams | ContecWave], at: Stamp, sink: Sink) -> None:
+        for frame in frames:
+            if isinstance(frame, ContecParams):
+                self._seconds.take(
+                    at, frame.raw, sink, worn=None, spo2=frame.spo2_percent, pulse_rate=frame.pulse_bpm
+                )

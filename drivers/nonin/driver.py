@@ -1,0 +1,162 @@
+"""Nonin oximeters: streams of data format 2, 7 or 8 and spot checks of format 13 on a port, and the 3230 over BLE."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from drivers.base import Device, Family, Sink
+from drivers.ble_link import BleAdapter
+from drivers.byte_stream import ByteStream
+from drivers.nonin import frame, spot
+from drivers.nonin.spot_driver import SpotDriver
+from drivers.oximeter import OximeterReader
+from drivers.serial_link import SerialPort
+from drivers.serial_stream import SerialStream
+from gateway.core.clock import Clock
+from gateway.core.errors import ConfigError, Fault, ProtocolError
+from gateway.core.model import Stamp
+
+SILENCE_S = 5.0  # every streaming format sends at least once a second
+BLE_SILENCE_S = 10.0
+ANSWER_S = 0.5  # to a request for another format
+TRUSTED = 3  # format 8 has no checksum: frames in a row before one is believed
+LINE = "9600 baud 8N1"
+
+
+class PacketReader:
+    """Packets of format 2 or 7 to facts. The display values (-D) are never told: they outlive the finger by 10 s."""
+
+    def __init__(self, device: Device) -> None:
+        self._seconds = OximeterReader(device)
+
+    def take(self, packets: Sequence[frame.NoninPacket], at: Stamp, sink: Sink) -> None:
+        for packet in packets:
+            alarm = packet.has(frame.SENSOR_ALARM)
+            self._seconds.fault("sensor_disconnected", packet.has(frame.DISCONNECTED), at, sink)
+            self._seconds.fault("low_battery", packet.low_battery, at, sink)
+            worn = not (alarm or packet.has(frame.DISCONNECTED))
+            self._seconds.take(at, packet.raw, sink, worn=worn, **_values(packet.spo2_percent, packet.hr_bpm))
+
+
+class Df8Reader:
+    """Frames of format 8 to facts."""
+
+    def __init__(self, device: Device) -> None:
+        self._seconds = OximeterReader(device)
+
+    def take(self, frames: Sequence[frame.Df8], at: Stamp, sink: Sink) -> None:
+        for one in frames:
+            if one.unbroken < TRUSTED:
+                continue
+            self._seconds.fault("sensor_disconnected", one.disconnected, at, sink)
+            self._seconds.fault("low_battery", one.low_battery, at, sink)
+            worn = not (one.sensor_alarm or one.disconnected)
+            self._seconds.take(at, one.raw, sink, worn=worn, **_values(one.spo2_percent, one.pulse_bpm))
+
+
+def _values(spo2: int | None, pulse: int | None) -> dict[str, float | None]:
+    return {"spo2": spo2, "pulse_rate": pulse}
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A streaming format. number: of the format, to ask for it where the setting select_format says so."""
+
+    number: int
+    stream: Callable[[], ByteStream[Any]]
+    reader: Callable[[Device], PacketReader | Df8Reader]
+
+
+STREAMS = {
+    "nonin_df2": Model(2, lambda: frame.PacketStream(2), PacketReader),
+    "nonin_df7": Model(7, lambda: frame.PacketStream(7), PacketReader),
+    "nonin_df8": Model(8, frame.Df8Stream, Df8Reader),
+}
+SPOT_MODELS = ("nonin_df13",)  # the 9560's own default
+BLE_MODELS = ("nonin_3230",)
+
+
+class StreamDriver:
+    """One streaming device on a port of its own."""
+
+    def __init__(self, device: Device, port: SerialPort, clock: Clock) -> None:
+        self.devices = (device,)
+        self._model = STREAMS[device.model]
+        self._select = bool(device.settings.get("select_format", False))
+        self._port = port
+        self._clock = clock
+        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=LINE)
+        self._reader = self._model.reader(device)
+
+    async def run(self, sink: Sink) -> None:
+        """Stream until the port breaks or no valid frame comes for SILENCE_S. LinkError."""
+
+        def take(frames: list[Any], at: Stamp) -> None:
+            self._reader.take(frames, at, sink)
+
+        self._port.open()
+        try:
+            if self._select:  # obeyed only in the device's first five seconds; its answer is one byte before the stream
+                await self._port.write(spot.select_format(self._model.number))
+                await self._port.read_within(ANSWER_S * self._clock.speed)
+            await self._stream.run(self._model.stream(), take, sink)
+        finally:
+            self._port.close()
+
+
+class BleDriver:
+    """A 3230: a record a second while it is on."""
+
+    def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
+        self.devices = (device,)
+        self._device = device
+        self._adapter = adapter
+        self._seconds = OximeterReader(device)
+
+    async def run(self, sink: Sink) -> None:
+        """Connect and stream until the link breaks or nothing comes for BLE_SILENCE_S. LinkError or PairingError."""
+        async with self._adapter.connect(self._device.address) as gatt:
+            await gatt.notify(spot.RECORD_3230)
+            while True:
+                note = await gatt.next(BLE_SILENCE_S)
+                sink.heard(self._device.id)
+                self.take(note.data, note.at, sink)
+
+    def take(self, data: bytes, at: Stamp, sink: Sink) -> None:
+        """One notification."""
+        try:
+            record = spot.decode_3230(data)
+        except ProtocolError as error:
+            sink.rejected(self._device.id, str(error).split(":")[0], data)
+            return
+        if record.encrypted:  # its numbers are none
+            sink.rejected(self._device.id, "encrypted", data)
+            return
+        self._seconds.fault("low_battery", record.low_battery, at, sink)
+        perfusion = record.perfusion_percent if record.finger_in and record.spo2_percent is not None else None
+        values = _values(record.spo2_percent, record.pulse_bpm) | {"perfusion_index": perfusion}
+        self._seconds.take(at, data, sink, worn=record.finger_in, **values)
+
+
+def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> StreamDriver | SpotDriver:
+    """One driver for one device on a port."""
+    (device,) = devices
+    _known(device, (*STREAMS, *SPOT_MODELS))
+    return StreamDriver(device, port, clock) if device.model in STREAMS else SpotDriver(device, port, clock)
+
+
+def make_ble(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> BleDriver:
+    """One driver for one device over BLE."""
+    (device,) = devices
+    _known(device, BLE_MODELS)
+    return BleDriver(device, adapter, clock)
+
+
+def _known(device: Device, models: Sequence[str]) -> None:
+    if device.model not in models:
+        message = f"unknown model {device.model!r}; known: {', '.join(models)}"
+        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
+
+
+FAMILY: Family[SerialPort] = Family("nonin", "serial", (*STREAMS, *SPOT_MODELS), make)
+FAMILY_BLE: Family[BleAdapter] = Family("nonin_ble", "ble-gatt", BLE_MODELS, make_ble)

@@ -1,0 +1,1 @@
+"""TaiDoc, FORA and GlucoRx meters: 0x51 frames, one request list for pressure, glucose, saturation and temperature."""
