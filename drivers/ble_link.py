@@ -156,6 +156,8 @@ class BleAdapter:
             self._links.discard(gatt)
             try:
                 await gatt.close()
+                if use is Use.METER:
+                    self._known.pop(address, None)  # it has hung up: only a new advert says that it calls again
                 if gatt.stale and self._patience.may_mend(address, Cause.STALE):
                     await self._forget(address)
             finally:

@@ -42,6 +42,14 @@ class BluezBus:
         )
         return await self._sent(message)
 
+    async def restart_unit(self, unit: str) -> None:
+        """Ask systemd to restart a unit; polkit must allow it. Returns once the job is queued."""
+        message = Message(
+            destination="org.freedesktop.systemd1", path="/org/freedesktop/systemd1",
+            interface="org.freedesktop.systemd1.Manager", member="RestartUnit", signature="ss", body=[unit, "replace"],
+        )  # fmt: skip
+        await self._sent(message)
+
     async def get(self, path: str, interface: str) -> Mapping[str, Any]:
         """All properties of one interface of an object."""
         (properties,) = await self.call(path, PROPERTIES, "GetAll", "s", [interface])
@@ -113,6 +121,12 @@ async def open_bus() -> AsyncIterator[BluezBus]:
         yield bus
     finally:
         await bus.close()
+
+
+async def restart_bluetoothd() -> None:
+    """The ladder's step over systemd. OSError or BleakDBusError when that is not possible."""
+    async with open_bus() as bus:
+        await bus.restart_unit("bluetooth.service")
 
 
 async def _connected() -> MessageBus:

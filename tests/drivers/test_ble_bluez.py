@@ -1,13 +1,18 @@
 """bleak's own BlueZ backend and ours, against a fake bluetoothd on a private bus."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from dbus_fast.annotations import DBusObjectPath, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_method
 
-from drivers.ble_link import BleAdapter, backend_bluez
+from drivers.ble_link import BleAdapter, Cures, backend_bluez
+from drivers.bluez_bus import restart_bluetoothd
 from gateway.core.clock import SystemClock
 from gateway.core.errors import LinkError, PairingError
 from tests.drivers.ble_ward import WAIT_S, running
@@ -190,3 +195,56 @@ async def test_a_restarted_bluetoothd_ends_the_run_and_the_next_run_finds_it(blu
         await bluez.start()
         async with running(adapter.run()), advertising(bluez, device), adapter.connect(ADDRESS) as gatt:
             assert await gatt.read(PULSE) == b"value"
+
+
+async def test_an_adapter_that_is_deaf_from_the_start_hears_again_after_its_power_was_cycled(
+    bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("ble_link", "ble_ladder"):
+        monkeypatch.setattr(f"drivers.{module}.SILENCE_S", 0.2)
+    device = bluez.add_device(ADDRESS, PULSE)
+    bluez.hci0.deaf = True
+    async with ward(bluez, device) as adapter, adapter.connect(ADDRESS) as gatt:
+        assert await gatt.read(PULSE) == b"value"
+    assert bluez.hci0.power_cycles == 1
+
+
+async def test_an_adapter_that_only_a_new_bluetoothd_heals_gets_one_through_systemd(
+    bluez: FakeBluez, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("ble_link", "ble_ladder"):
+        monkeypatch.setattr(f"drivers.{module}.SILENCE_S", 0.2)
+    device = bluez.add_device(ADDRESS, PULSE)
+    bluez.hci0.deaf, bluez.hci0.heals_by_power = True, False
+    systemd = Systemd()
+    bluez.on_bus.export("/org/freedesktop/systemd1", systemd)
+    await bluez.on_bus.request_name("org.freedesktop.systemd1")
+    cures = Cures(restart_service=restart_bluetoothd)
+    adapter = BleAdapter("onboard", SystemClock(), backend_bluez("hci0"), cures=cures)
+    async with running(adapter.run()), advertising(bluez, device), asyncio.timeout(WAIT_S):
+        adapter.subscribe(ADDRESS, lambda _: None)
+        while not systemd.restarted:
+            await asyncio.sleep(0.01)
+    assert systemd.restarted == ["bluetooth.service"]
+    assert bluez.hci0.power_cycles >= 1
+
+
+class Systemd(ServiceInterface):
+    """org.freedesktop.systemd1.Manager, which only notes what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("org.freedesktop.systemd1.Manager")
+        self.restarted: list[str] = []
+
+    @dbus_method(name="RestartUnit")
+    def restart_unit(self, unit: DBusStr, _mode: DBusStr) -> DBusObjectPath:
+        self.restarted.append(unit)
+        return "/org/freedesktop/systemd1/job/1"
+
+
+def test_the_link_layer_loads_no_d_bus_until_bluez_is_the_backend() -> None:
+    program = (
+        "import sys, drivers.ble_link, drivers.hrs.driver; drivers.ble_link.BleAdapter; "
+        "sys.exit(any(name.startswith(('dbus_fast', 'drivers.bluez')) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

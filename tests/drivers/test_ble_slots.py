@@ -123,6 +123,19 @@ def _adapter(port: int, clock: SystemClock, events: list[Event]) -> BleAdapter:
     return BleAdapter("virtual", clock, backend, slots=2, on_event=events.append)
 
 
+async def test_a_meter_that_hung_up_is_called_again_only_when_it_is_heard_anew() -> None:
+    clock = SystemClock()
+    async with radio_space() as (space, port):
+        band = PolarBand(space, clock, "F1:00:00:00:00:01", lying_still, pulse_of(60))
+        await band.start()
+        adapter = _adapter(port, clock, [])
+        async with running(adapter.run()), asyncio.timeout(15):
+            async with adapter.connect("F1:00:00:00:00:01", use=Use.METER):
+                heard = adapter.health.adverts
+            async with adapter.connect("F1:00:00:00:00:01", use=Use.METER):
+                assert adapter.health.adverts > heard
+
+
 async def test_a_band_that_is_not_there_holds_no_slot_while_it_is_waited_for() -> None:
     clock = ManualClock()
     adapter = adapter_with(SilentRadio(), clock)
