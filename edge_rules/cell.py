@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from edge_rules.channel import Channel, Pulse
-from edge_rules.expression import Env, Value
+from edge_rules.kleene import Env, Value
 from edge_rules.moment import Now
 from edge_rules.rule import Rule
 from gateway.core.model import Stamp

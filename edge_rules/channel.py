@@ -57,7 +57,8 @@ class Channel:
 
     def _smoothed(self, at_ns: int, value: float) -> float:
         samples = self._samples
-        samples.append((at_ns, value))
+        if not samples or samples[-1] != (at_ns, value):  # a kiosk's reading that got its bed later is still one sample
+            samples.append((at_ns, value))
         while samples[0][0] <= at_ns - self._span_ns:
             samples.popleft()
         return SMOOTHINGS[self.input.smoothing]([sample for _, sample in samples])

@@ -135,7 +135,8 @@ class Engine:
         return decide(self._book.open.values(), self._ward.facts.silent_s(now.stamp.mono_ns))
 
     def blind(self) -> list[tuple[str, str, str]]:
-        """(rule, scope, quantity) for each rule whose input no device is expected to deliver and none ever did."""
+        """(rule, scope, quantity) for each rule whose input no device is expected to deliver and none ever did, or with
+        a limit outside of what the bed's devices declare that they can report."""
         return self._ward.blind()
 
     # -- restart ------------------------------------------------------------------------------------------------------

@@ -9,14 +9,12 @@ calls but of FUNCTIONS, and every name must be declared.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-Value = float | bool | None
-Env = Sequence[Value]
-Evaluate = Callable[[Env], Value]
+from edge_rules.kleene import OPERATORS, Env, Evaluate, Value, applied, binary, both, either, minus, negate
 
 MAX_CHARS = 500  # a predicate that a nurse can read out fits into this
 MAX_DEPTH = 24  # nesting; the parser uses about eight Python frames a level
@@ -67,6 +65,22 @@ class ExpressionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A name compared with a number, as `heart_rate < 40`."""
+
+    name: str
+    mark: str
+    number: float
+
+    def within(self, low: float, high: float) -> bool:
+        """Whether values from low to high can lie on both sides of it; a comparison that never turns tells nothing."""
+        if self.mark in ("==", "!="):
+            return low <= self.number <= high
+        operator = OPERATORS[self.mark]
+        return operator(low, self.number) != operator(high, self.number)
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
     """A compiled predicate. `names` lists what it reads; `evaluate` takes the values by slot."""
 
@@ -74,13 +88,18 @@ class Expression:
     names: tuple[str, ...]
     numbers: tuple[float, ...]
     evaluate: Callable[[Env], bool | None]
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
+    """name: of a bare name; constant: whether no name is read at all."""
+
     run: Evaluate
     type: Type
     position: int
+    name: str = ""
+    constant: bool = False
 
 
 _TOKEN = re.compile(
@@ -119,6 +138,7 @@ _HINTS = {
     "[": "there are no lists",
     "?": "there is no conditional; use && and ||",
 }
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _WORDS = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false"}
 
 
@@ -138,7 +158,7 @@ def compile_expression(text: str, types: Mapping[str, Type], slots: dict[str, in
         value = run(env)
         return None if value is None else bool(value)
 
-    return Expression(text, tuple(parser.names), tuple(parser.numbers), evaluate)
+    return Expression(text, tuple(parser.names), tuple(parser.numbers), evaluate, tuple(parser.limits))
 
 
 class _Parser:
@@ -152,6 +172,7 @@ class _Parser:
         self._depth = 0
         self.names: dict[str, None] = {}
         self.numbers: list[float] = []
+        self.limits: list[Limit] = []
 
     def whole(self) -> _Node:
         node = self._or()
@@ -191,7 +212,7 @@ class _Parser:
             other = self._and()
             self._need(node, Type.TRUTH)
             self._need(other, Type.TRUTH)
-            node = _Node(_either(node.run, other.run), Type.TRUTH, token.position)
+            node = _Node(either(node.run, other.run), Type.TRUTH, token.position)
         return node
 
     def _and(self) -> _Node:
@@ -200,7 +221,7 @@ class _Parser:
             other = self._comparison()
             self._need(node, Type.TRUTH)
             self._need(other, Type.TRUTH)
-            node = _Node(_both(node.run, other.run), Type.TRUTH, token.position)
+            node = _Node(both(node.run, other.run), Type.TRUTH, token.position)
         return node
 
     def _comparison(self) -> _Node:
@@ -217,7 +238,17 @@ class _Parser:
         again = self._take("<", "<=", ">", ">=", "==", "!=")
         if again is not None:
             raise ExpressionError(again.position, "comparisons do not chain", "join two comparisons with &&")
-        return _Node(_binary(token.text, node.run, other.run), Type.TRUTH, token.position)
+        self._limit(node, token.text, other)
+        return _Node(binary(token.text, node.run, other.run), Type.TRUTH, token.position)
+
+    def _limit(self, left: _Node, mark: str, right: _Node) -> None:
+        """Note a name compared with a number, the name on the left."""
+        if left.constant:
+            left, mark, right = right, _MIRRORED[mark], left
+        if left.name and left.type is Type.NUMBER and right.constant:
+            number = right.run(())
+            if number is not None:
+                self.limits.append(Limit(left.name, mark, float(number)))
 
     def _sum(self) -> _Node:
         return self._arithmetic(self._product, "+", "-")
@@ -231,7 +262,8 @@ class _Parser:
             other = operand()
             self._need(node, Type.NUMBER)
             self._need(other, Type.NUMBER)
-            node = _Node(_binary(token.text, node.run, other.run), Type.NUMBER, token.position)
+            run = binary(token.text, node.run, other.run)
+            node = _Node(run, Type.NUMBER, token.position, constant=node.constant and other.constant)
         return node
 
     def _unary(self) -> _Node:
@@ -243,9 +275,9 @@ class _Parser:
         self._depth -= 1
         if token.text == "!":
             self._need(node, Type.TRUTH)
-            return _Node(_negate(node.run), Type.TRUTH, token.position)
+            return _Node(negate(node.run), Type.TRUTH, token.position)
         self._need(node, Type.NUMBER)
-        return _Node(_minus(node.run), Type.NUMBER, token.position)
+        return _Node(minus(node.run), Type.NUMBER, token.position, constant=node.constant)
 
     def _enter(self, token: _Token) -> None:
         self._depth += 1
@@ -276,7 +308,7 @@ class _Parser:
             message = f"the number {token.text[:24]} is too large"
             raise ExpressionError(token.position, message, f"at most {MAX_NUMBER:g}")
         self.numbers.append(value)
-        return _Node(lambda env: value, Type.NUMBER, token.position)
+        return _Node(lambda env: value, Type.NUMBER, token.position, constant=True)
 
     def _name(self, token: _Token) -> _Node:
         if token.text in ("true", "false"):
@@ -288,7 +320,7 @@ class _Parser:
             near = _WORDS.get(token.text) or next(iter(get_close_matches(token.text, self._types, 1)), None)
             hint = f"did you mean {near}?" if near else f"known: {', '.join(sorted(self._types))}"
             raise ExpressionError(token.position, f"unknown name {token.text!r}", hint)
-        return _Node(self._read(token.text), self._types[token.text], token.position)
+        return _Node(self._read(token.text), self._types[token.text], token.position, token.text)
 
     def _read(self, name: str) -> Evaluate:
         self.names[name] = None
@@ -309,7 +341,7 @@ class _Parser:
         self._expect(")")
         if function.takes is not None:
             self._need(argument, function.takes)
-        return _Node(_applied(function.apply, argument.run), function.result, token.position)
+        return _Node(applied(function.apply, argument.run), function.result, token.position)
 
     def _input_name(self, function: str, wanted: Function) -> str:
         """The bare name in the parentheses of a function that looks at an input's history."""
@@ -318,80 +350,3 @@ class _Parser:
             raise ExpressionError(token.position, f"{function} takes the name of one input", "give a plain name")
         self._next += 2
         return token.text
-
-
-def _both(left: Evaluate, right: Evaluate) -> Evaluate:
-    def run(env: Env) -> Value:
-        first = left(env)
-        if first is False:
-            return False
-        second = right(env)
-        if second is False:
-            return False
-        return None if first is None or second is None else True
-
-    return run
-
-
-def _either(left: Evaluate, right: Evaluate) -> Evaluate:
-    def run(env: Env) -> Value:
-        first = left(env)
-        if first is True:
-            return True
-        second = right(env)
-        if second is True:
-            return True
-        return None if first is None or second is None else False
-
-    return run
-
-
-def _negate(inner: Evaluate) -> Evaluate:
-    def run(env: Env) -> Value:
-        value = inner(env)
-        return None if value is None else not value
-
-    return run
-
-
-def _minus(inner: Evaluate) -> Evaluate:
-    def run(env: Env) -> Value:
-        value = inner(env)
-        return None if value is None else -value
-
-    return run
-
-
-def _applied(function: Callable[[Value], Value], inner: Evaluate) -> Evaluate:
-    return lambda env: function(inner(env))
-
-
-def _quotient(a: float, b: float) -> float | None:
-    return a / b if b else None
-
-
-_OPERATORS: Mapping[str, Callable[[float, float], Value]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-    "==": lambda a, b: a == b,
-    "!=": lambda a, b: a != b,
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-    "/": _quotient,
-}
-
-
-def _binary(mark: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    operator = _OPERATORS[mark]
-
-    def run(env: Env) -> Value:
-        a, b = left(env), right(env)
-        if a is None or b is None:
-            return None
-        value = operator(a, b)
-        return value if value is None or math.isfinite(value) else None
-
-    return run

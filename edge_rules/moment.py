@@ -1,6 +1,7 @@
 """What the engine is told from outside: the present moment, and which beds and devices there are."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.core.model import Stamp
@@ -29,12 +30,17 @@ class Now:
 
 @dataclass(frozen=True, slots=True)
 class BedScope:
-    """A bed in service. quantities: what its devices are expected to deliver; a rule may be blind for all others."""
+    """A bed in service.
+
+    quantities: what its devices are expected to deliver; a rule may be blind for all others. ranges: by quantity from
+    where to where each of the bed's devices reports it; a quantity of which one device sees everything is not in it.
+    """
 
     id: str
     profile: str = "standard"
     resident: str | None = None
     quantities: frozenset[str] = frozenset()
+    ranges: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from edge_rules.cell import Cell, Source
 from edge_rules.channel import Age, Channel, Pulse
-from edge_rules.expression import Value
 from edge_rules.fusion import Facts, Key
+from edge_rules.kleene import Value
 from edge_rules.moment import BedScope, DeviceScope
 from edge_rules.rule import AT_BED, EVENTS, FACTS, Input, Per, Rule
 from gateway.core.model import Measurement
@@ -247,13 +247,23 @@ class Ward:
         return any(channel.input.quantity == name and channel.ever for channel in channels)
 
     def blind(self) -> list[tuple[str, str, str]]:
-        """(rule, scope, quantity) of inputs that nobody is expected to deliver and nobody ever delivered."""
+        """(rule, scope, quantity) of inputs that nobody is expected to deliver and nobody ever delivered, and of those
+        with a limit outside of what every device of the bed declares that it can report."""
         return [
             (cell.rule.id, cell.key, source.input.quantity)
             for cell in self._cells.values()
-            for source in cell.sources
-            if isinstance(source, Channel) and not source.ever and not self._fits(cell, source.input.quantity)
+            for name, source in zip(cell.rule.names, cell.sources, strict=True)
+            if isinstance(source, Channel) and (self._unseen(cell, source) or self._out_of_reach(cell, name, source))
         ]
+
+    def _unseen(self, cell: Cell, source: Channel) -> bool:
+        return not source.ever and not self._fits(cell, source.input.quantity)
+
+    def _out_of_reach(self, cell: Cell, name: str, source: Channel) -> bool:
+        bed = self._beds.get(cell.bed or "")
+        ranges = bed.ranges.get(source.input.quantity, ()) if bed is not None else ()
+        limits = [limit for limit in (cell.rule.when.limits if cell.rule.when else ()) if limit.name == name]
+        return bool(ranges) and any(not any(limit.within(*each) for each in ranges) for limit in limits)
 
     def _fits(self, cell: Cell, quantity: str) -> bool:
         bed = self._beds.get(cell.bed or "")

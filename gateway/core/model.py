@@ -121,6 +121,9 @@ class Measurement:
     bed is None for what belongs to the site (a visitor's temperature). window_s: span of signal behind the value, 0 for
     a spot reading. quality: 0 to 1. origin: "device", or algorithm and version as "heart/1". An `over` or `under`
     status keeps the limit in `value`. value is never NaN: what is unknown is not measured.
+    record: which stored record of the device's memory it comes from (its time by the device's own clock and its
+    values, in one text), "" for a value told once only. assigned: of a shared device, "unassigned" or by what the
+    person was known ("card", "qr", "badge" ...); "" for a device of one bed or of the site.
     """
 
     bed: str | None
@@ -134,6 +137,8 @@ class Measurement:
     origin: str = "device"
     status: Status = Status.VALID
     mode: Mode = Mode.REAL
+    record: str = ""
+    assigned: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_rules.expression import MAX_DEPTH, ExpressionError, Type, Value, compile_expression
+from edge_rules.expression import MAX_DEPTH, ExpressionError, Type, compile_expression
+from edge_rules.kleene import Value
 
 TYPES = {"a": Type.TRUTH, "b": Type.TRUTH, "c": Type.TRUTH, "x": Type.NUMBER, "y": Type.NUMBER, "hr": Type.NUMBER}
 TRUTHS: tuple[bool | None, ...] = (True, False, None)
