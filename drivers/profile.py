@@ -6,7 +6,8 @@ itself promises is refused: it would turn the device's bytes into wrong numbers 
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -118,18 +119,25 @@ def first_difference(profile: Profile, vector: Vector, decoder: Decoder) -> str:
 
 
 def same(decoded: Any, promised: Any) -> bool:
-    """Equal within 1e-9; the word "null" stands for None, which TOML does not have."""
+    """Equal within 1e-9; the word "null" stands for None, which TOML does not have, and a date is given as text."""
+    if isinstance(decoded, datetime):
+        decoded = decoded.isoformat()
     if isinstance(promised, str):
         return decoded is None if promised == "null" else bool(decoded == promised)
     if isinstance(promised, Sequence):
-        rest = list(decoded) if decoded is not None else []
-        return len(rest) == len(promised) and all(map(same, rest, promised))
-    if decoded is None or isinstance(promised, bool) or isinstance(decoded, bool):
+        rest = list(decoded) if isinstance(decoded, Iterable) and not isinstance(decoded, str) else None
+        return rest is not None and len(rest) == len(promised) and all(map(same, rest, promised))
+    if decoded is None or isinstance(promised, bool) or isinstance(decoded, bool | str):
         return decoded is promised
-    return math.isclose(float(decoded), float(promised), rel_tol=1e-9, abs_tol=1e-9)
+    try:
+        return math.isclose(float(decoded), float(promised), rel_tol=1e-9, abs_tol=1e-9)
+    except (TypeError, ValueError):  # a list or a table where a number is, or the reverse
+        return False
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str | bool | int | float | Decimal) or value is None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str) or not isinstance(value, Iterable):
         return str(value)
-    return "[" + ", ".join(f"{float(number):g}" for number in value) + "]"
+    return "[" + ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value) + "]"

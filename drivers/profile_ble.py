@@ -53,7 +53,8 @@ class Source(Part):
 
     reading: "record" is a finished measurement, told once; "stream" comes about once a second while it is worn, where
     "no value" is no failure. less: pairs of fields of which the first must be below the second.
-    event: what a record is told as besides its numbers. clock: the field with the device's own time.
+    event: what a record is told as besides its numbers. clock: the field with the device's own time, believed while it
+    is off by no more than clock_tolerance_s and clock_unset does not hold.
     """
 
     characteristic: Uuid | None = None
@@ -66,6 +67,8 @@ class Source(Part):
     reading: Literal["record", "stream", "none"] = "record"
     event: Name = "reading"
     clock: Name | None = None
+    clock_unset: ConditionText | None = None
+    clock_tolerance_s: float = Field(default=86_400.0, gt=0, le=86_400.0)
     less: tuple[tuple[Name, Name], ...] = ()
     status_if: StatusIf = StatusIf()
     field: tuple[MessageField, ...] = Field(min_length=1)
@@ -76,7 +79,9 @@ class Source(Part):
             raise ValueError("a source is one characteristic, one service_data or one company")
         refuse_twins(self.field)
         states = self.status_if
-        refuse_loose_ends(self.field, (*states.invalid, *states.questionable, *states.ongoing))
+        stated = [*states.invalid, *states.questionable, *states.ongoing]
+        stated += [self.clock_unset] if self.clock_unset else []
+        refuse_loose_ends(self.field, stated)
         names = {entry.name for entry in self.field}
         named = {name for pair in self.less for name in pair} | ({self.clock} if self.clock else set())
         if missing := named - names:

@@ -106,6 +106,32 @@ class Layout:
             size -= self.extra
         return size if self.framer.min_data <= size <= self.framer.max_data else None
 
+    def next_head(self, buffer: bytes, at: int) -> int:
+        """Where the head begins at or after `at`; where it may begin once more bytes have come, if it is not there."""
+        head = self.head
+        found = buffer.find(head, at)
+        if found >= 0:
+            return found
+        for kept in range(min(len(head) - 1, len(buffer) - at), 0, -1):
+            if buffer.endswith(head[:kept]):
+                return len(buffer) - kept
+        return len(buffer)
+
+    def candidate(self, buffer: bytes, at: int) -> int | None:
+        """Bytes of the candidate at `at` that can be judged now; None while more are needed."""
+        if len(buffer) - at < self.needed:
+            return None
+        head = buffer[at : at + self.needed]
+        if not self.head_fits(head):
+            return self.needed
+        whole = (self.data_size(head) or 0) + self.extra
+        return whole if len(buffer) - at >= whole else None
+
+    def verdict(self, frame: bytes) -> str:
+        if len(frame) == self.needed and not self.head_fits(frame):
+            return "length" if self.data_size(frame) is None else "head_checksum"
+        return "" if self.is_intact(frame) else "checksum"
+
     def is_intact(self, frame: bytes) -> bool:
         data_end = len(frame) - self.checksum_size - len(self.tail)
         given = frame[data_end : data_end + self.checksum_size]
@@ -155,24 +181,23 @@ class StreamDecoder:
     def feed(self, data: bytes) -> tuple[list[Cut], Rejects]:
         """Frames completed by `data`, and what was rejected on the way."""
         self.received_bytes += len(data)
-        buffer = self._buffer + data
+        layout, buffer = self._layout, self._buffer + data
         frames: list[Cut] = []
         rejects = Rejects()
         at = 0
         noise_from = 0
         while True:
-            at = self._next_head(buffer, at)
-            size = self._candidate(buffer, at)
+            at = layout.next_head(buffer, at)
+            size = layout.candidate(buffer, at)
             if size is None:
                 break
             frame = buffer[at : at + size]
-            reason = self._verdict(frame)
+            reason = layout.verdict(frame)
             if reason:
                 rejects.add(reason, frame)
                 at += 1
                 continue
             self._count_noise(buffer[noise_from:at], rejects)
-            layout = self._layout
             start = layout.framer.data_at
             frames.append(Cut(frame[start : start + size - layout.extra], frame, layout.key(frame)))
             at += size
@@ -183,33 +208,6 @@ class StreamDecoder:
             self.rejected[reason] = self.rejected.get(reason, 0) + count
         self.accepted_bytes += sum(len(frame.raw) for frame in frames)
         return frames, rejects
-
-    def _next_head(self, buffer: bytes, at: int) -> int:
-        """Where the head begins at or after `at`; where it may begin once more bytes have come, if it is not there."""
-        head = self._layout.head
-        found = buffer.find(head, at)
-        if found >= 0:
-            return found
-        for kept in range(min(len(head) - 1, len(buffer) - at), 0, -1):
-            if buffer.endswith(head[:kept]):
-                return len(buffer) - kept
-        return len(buffer)
-
-    def _candidate(self, buffer: bytes, at: int) -> int | None:
-        """Bytes of the candidate at `at` that can be judged now; None while more are needed."""
-        layout = self._layout
-        if len(buffer) - at < layout.needed:
-            return None
-        head = buffer[at : at + layout.needed]
-        if not layout.head_fits(head):
-            return layout.needed
-        whole = (layout.data_size(head) or 0) + layout.extra
-        return whole if len(buffer) - at >= whole else None
-
-    def _verdict(self, frame: bytes) -> str:
-        if len(frame) == self._layout.needed and not self._layout.head_fits(frame):
-            return "length" if self._layout.data_size(frame) is None else "head_checksum"
-        return "" if self._layout.is_intact(frame) else "checksum"
 
     def _count_noise(self, skipped: bytes, rejects: Rejects) -> None:
         if skipped:

@@ -136,10 +136,14 @@ class Framer(Part):
 
 
 class Message(Part):
-    """One kind of frame. key: by it the frame is known, or several; name: told as true where the message is a sign."""
+    """One kind of frame. key: by it the frame is known, or several. name: true where such a message came.
+
+    event: told each time with the message's values.
+    """
 
     key: Hex | tuple[Hex, ...] = ()
     name: Name | None = None
+    event: Name | None = None
     field: tuple[MessageField, ...] = ()
 
     @property

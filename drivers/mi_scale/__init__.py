@@ -1,0 +1,1 @@
+"""Xiaomi Mi scales: weighings broadcast in adverts, without a connection."""
