@@ -1,0 +1,218 @@
+"""A glucose meter: it calls after a measurement; we connect at once, bond, set its clock and fetch what is new.
+
+Settings: last_record, the hexadecimal "last_record" of the newest records_read event, so that a restart fetches nothing
+twice; time_zone, the zone that the meter is kept in (else the box's); low_limit and high_limit in mmol/L, what LO and
+HI mean on this meter. An Accu-Chek shows a passkey, or has it on its label: the adapter's agent asks for it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from drivers.base import Device, Driver, Family, Setting, Sink
+from drivers.ble_gatt import Gatt, Notification
+from drivers.ble_link import Advert, BleAdapter, Use
+from drivers.ble_values import DATE_TIME_SIZE, current_time_bytes, date_time, date_time_bytes
+from drivers.gls import frame, racp
+from drivers.gls.meter_clock import MeterClock
+from drivers.gls.readings import Limits, Readings
+from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
+from drivers.local_time import UNSET_S, zone_of
+from gateway.core.clock import Clock
+from gateway.core.errors import LinkError, ProtocolError
+from gateway.core.model import Detail, Event, Measurement, Stamp
+from gateway.core.quantities import QUANTITIES
+
+CURRENT_TIME = "00002a2b-0000-1000-8000-00805f9b34fb"
+DATE_TIME = "00002a08-0000-1000-8000-00805f9b34fb"
+
+ANSWER_S = 15.0  # between two records, or until the answer; meters were seen to take some seconds for the first one
+REST_S = 60.0  # a meter goes on advertising after it was read
+PAUSE_S = 10.0  # so long unheard, and its next advert is a new call
+
+LIMITS = {  # mmol/L, from the makers' manuals: what the meter shows as LO and HI
+    "accu_chek_guide": Limits(0.6, 33.3),
+    "accu_chek_instant": Limits(0.6, 33.3),
+    "contour_next_one": Limits(1.1, 33.3),
+    "contour_plus_one": Limits(0.6, 33.3),
+    "taidoc_gls": Limits(1.1, 33.3),
+    "gls_generic": Limits(),
+}
+
+
+class GlsDriver:
+    """One meter. What it told, and up to where, is remembered across lost links."""
+
+    def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
+        self.devices = (device,)
+        self._device = device
+        self._adapter = adapter
+        self._clock = clock
+        self._readings = Readings(device, _limits(device))
+        self._meter_clock = MeterClock(clock, zone_of(device))
+        self._mark = _mark(device.settings)
+        self._call = asyncio.Event()
+        self._heard: Stamp | None = None
+        self._visited: Stamp | None = None
+
+    async def run(self, sink: Sink) -> None:
+        """Answer the meter's calls. LinkError when one broke off, PairingError when the bond is missing or refused."""
+        self._call.clear()
+        subscription = self._adapter.subscribe(self._device.address, self._advert)
+        try:
+            while True:
+                await self._call.wait()
+                await self._visit(sink)
+                self._call.clear()
+        finally:
+            subscription.close()
+
+    def _advert(self, advert: Advert) -> None:
+        """A new call, unless the meter was read just now and has not been silent since."""
+        before, self._heard = self._heard, advert.at
+        paused = before is None or advert.at.since_s(before) >= PAUSE_S * self._clock.speed
+        if paused or self._visited is None or advert.at.since_s(self._visited) >= REST_S * self._clock.speed:
+            self._call.set()
+
+    async def _visit(self, sink: Sink) -> None:
+        self._visited = None
+        async with self._adapter.connect(self._device.address, use=Use.METER) as gatt:
+            sink.heard(self._device.id)
+            await gatt.pair()
+            await self._set_clock(gatt, sink)
+            await self._read_battery(gatt, sink)
+            await gatt.notify(frame.MEASUREMENT)
+            if gatt.has(frame.CONTEXT):
+                await gatt.notify(frame.CONTEXT)
+            await gatt.notify(racp.RACP)
+            await self._collect(gatt, sink)
+        self._visited = self._heard = self._clock.now()
+
+    async def _collect(self, gatt: Gatt, sink: Sink) -> None:
+        known, lost = self._mark, gatt.dropped
+        collection = racp.Collection(known)
+        try:
+            outcome = await self._fetch(gatt, collection, known, sink)
+        finally:
+            self._readings.finish(sink)
+            if gatt.dropped == lost:
+                self._mark = collection.mark
+        now = self._clock.now()
+        if gatt.dropped > lost:
+            raise LinkError(f"{gatt.address}: {gatt.dropped - lost} records were lost on the way", hint="asked again")
+        if outcome is racp.Outcome.REFUSED:
+            self._event("device_fault", now, {"reason": "the meter refuses to report its records"}, sink)
+        if outcome is not racp.Outcome.COMPLETE:
+            raise LinkError(
+                f"{gatt.address}: the meter did not report its records ({outcome.value})",
+                hint="leave its menu, wait until its display is off, measure again or press its Bluetooth key",
+            )
+        self._event("link_up", now, {}, sink)
+        if self._mark is not None and self._mark != known:
+            detail: Detail = {"last_sequence": self._mark.sequence, "last_record": self._mark.identity.hex()}
+            self._event("records_read", now, detail, sink)
+
+    async def _fetch(
+        self, gatt: Gatt, collection: racp.Collection, known: racp.Mark | None, sink: Sink
+    ) -> racp.Outcome:
+        """Ask, take records, ask again, until the meter has told all."""
+        step: racp.Request | racp.Outcome = collection.request
+        while isinstance(step, racp.Request):
+            await gatt.write(racp.RACP, racp.encode_request(step))
+            step = collection.answer(await self._records(gatt, collection, known, sink))
+        return step
+
+    async def _records(
+        self, gatt: Gatt, collection: racp.Collection, known: racp.Mark | None, sink: Sink
+    ) -> racp.Answer:
+        """Take records until the answer that ends them. A context may come even behind that answer: it is not awaited,
+        the record is sent again in the next visit."""
+        while True:
+            note = await gatt.next(ANSWER_S)
+            sink.heard(self._device.id)
+            if note.uuid == racp.RACP:
+                answer = racp.decode_answer(note.data)
+                if isinstance(answer, racp.Answer) and answer.request_op == racp.Op.REPORT:
+                    return answer
+                sink.rejected(self._device.id, "control_point", note.data)
+            else:
+                self._record(note, collection, known, sink)
+
+    def _record(
+        self, note: Notification, collection: racp.Collection, known: racp.Mark | None, sink: Sink
+    ) -> None:
+        if note.uuid == frame.CONTEXT:
+            self._readings.context(note.data, note.at, sink)
+            return
+        mark = self._readings.measurement(note.data, note.at, self._meter_clock, known, sink)
+        if mark is not None and not collection.record(mark):
+            raise LinkError(f"{self._device.id}: the meter sends records without end", hint="change its batteries")
+
+    async def _set_clock(self, gatt: Gatt, sink: Sink) -> None:
+        """How far the meter's clock is off; then ours is written, before any record is let through."""
+        uuid = next((uuid for uuid in (CURRENT_TIME, DATE_TIME) if gatt.has(uuid)), None)
+        if uuid is None:
+            self._meter_clock.saw(None, self._clock.now())
+            return
+        shown = self._shown(await gatt.read(uuid), sink) if _can_read(gatt, uuid) else None
+        now = self._clock.now()
+        offset_s = self._meter_clock.saw(shown, now)
+        if offset_s is not None:
+            kind = "device_clock" if abs(offset_s) <= UNSET_S else "device_clock_unset"
+            self._event(kind, now, {"offset_s": round(offset_s, 1)}, sink)
+        if self._meter_clock.known:
+            local = self._meter_clock.local(self._clock.now())
+            await gatt.write(uuid, current_time_bytes(local) if uuid == CURRENT_TIME else date_time_bytes(local))
+
+    def _shown(self, data: bytes, sink: Sink) -> datetime | None:
+        try:
+            return date_time(data[:DATE_TIME_SIZE])
+        except ProtocolError:
+            sink.rejected(self._device.id, "device_time", data)
+            return None
+
+    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
+        if not gatt.has(BATTERY_LEVEL):
+            return
+        data = await gatt.read(BATTERY_LEVEL)
+        percent = battery_percent(data)
+        if isinstance(percent, Rejected):
+            sink.rejected(self._device.id, percent.reason, data)
+            return
+        device, unit = self._device, QUANTITIES["battery"].unit
+        sink.measurement(Measurement(device.bed, device.id, "battery", float(percent), unit, self._clock.now()))
+
+    def _event(self, kind: str, at: Stamp, detail: Detail, sink: Sink) -> None:
+        sink.event(Event(kind, at, self._device.bed, self._device.id, detail))
+
+
+def _can_read(gatt: Gatt, uuid: str) -> bool:
+    """A&D and others let a clock be written and not read."""
+    characteristic = gatt.client.services.get_characteristic(uuid)
+    return characteristic is not None and "read" in characteristic.properties
+
+
+def _limits(device: Device) -> Limits:
+    model = LIMITS.get(device.model, Limits())
+    low, high = device.settings.get("low_limit", model.low), device.settings.get("high_limit", model.high)
+    if isinstance(low, str) or isinstance(high, str) or not 0 < float(low) < float(high):
+        raise ValueError(f"{device.id}: low_limit {low!r} and high_limit {high!r} have to be rising mmol/L")
+    return Limits(float(low), float(high))
+
+
+def _mark(settings: Mapping[str, Setting]) -> racp.Mark | None:
+    text = str(settings.get("last_record", ""))
+    try:
+        identity = bytes.fromhex(text)
+    except ValueError as error:
+        raise ValueError(f"last_record {text!r} is not hexadecimal") from error
+    return racp.Mark(int.from_bytes(identity[:2], "little"), identity) if len(identity) >= 2 else None
+
+
+def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver:
+    """One driver for one meter. ValueError when a setting cannot be meant."""
+    (device,) = devices
+    return GlsDriver(device, adapter, clock)
+
+
+FAMILY: Family[BleAdapter] = Family("gls", "ble-gatt", tuple(LIMITS), make)

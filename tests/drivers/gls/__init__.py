@@ -1,0 +1,1 @@
+"""Tests of drivers/gls: published vectors, properties, RACP step by step, and the driver against its meter."""
