@@ -11,7 +11,8 @@ from typing import Any, Protocol, cast
 
 from drivers.base import Device, Driver
 from drivers.ble_link import BleAdapter, BleBackend, backend_bluez, backend_virtual
-from drivers.catalogue import DELIVERS, FAMILIES, SERIAL, SHARED
+from drivers.capability import Sight, sights
+from drivers.catalogue import FAMILIES, SERIAL, SHARED
 from drivers.serial_link import Format, SerialPort
 from edge_rules.engine import BedScope, DeviceScope
 from gateway.config import Ble, Config
@@ -108,18 +109,26 @@ def _make(devices: tuple[Device, ...], links: Mapping[str, Link], clock: Clock) 
 
 
 def bed_scopes(beds: Sequence[RegisteredBed], devices: Sequence[Device]) -> list[BedScope]:
-    """For the rules: each bed with what its devices are expected to deliver."""
-    return [
-        BedScope(bed.id, bed.profile, bed.resident, frozenset().union(*(_delivers(bed.id, dev) for dev in devices)))
-        for bed in beds
-    ]
+    """For the rules: each bed with what its devices are expected to deliver, and within which ranges."""
+    seen = [sight for device in devices for sight in sights(device)]
+    scopes = []
+    for bed in beds:
+        by_quantity: dict[str, list[Sight]] = {}
+        for sight in seen:
+            if sight.bed == bed.id:
+                by_quantity.setdefault(sight.quantity, []).append(sight)
+        scopes.append(BedScope(bed.id, bed.profile, bed.resident, frozenset(by_quantity), _ranges(by_quantity)))
+    return scopes
 
 
-def _delivers(bed: str, device: Device) -> frozenset[str]:
-    if device.bed == bed:
-        return DELIVERS[device.family]
-    wired = any(key.endswith("_bed") and value == bed for key, value in device.settings.items())
-    return frozenset(("bed_occupied",)) if wired else frozenset()
+def _ranges(by_quantity: Mapping[str, Sequence[Sight]]) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Of each quantity that all its devices see within declared limits only."""
+    ranges = {}
+    for quantity, seen in by_quantity.items():
+        declared = tuple(sight.range for sight in seen if sight.range is not None)
+        if len(declared) == len(seen):
+            ranges[quantity] = declared
+    return ranges
 
 
 def device_scopes(devices: Sequence[Device]) -> list[DeviceScope]:

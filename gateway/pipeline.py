@@ -17,10 +17,10 @@ from drivers.base import Device
 from edge_rules.engine import Engine, Now
 from gateway.blocks import LossBook, Owed
 from gateway.core.clock import Clock, call_later_real
-from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Mode, SampleBlock, Stamp, Status
-from gateway.core.quantities import QUANTITIES
+from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Mode, SampleBlock, Stamp
 from gateway.logs import fields
 from gateway.minutes import GRACE_S, MinuteBook
+from gateway.readings import BEYOND, Readings, Refusal, is_spot
 from gateway.store.database import Store
 from gateway.worker_link import WorkerLink
 
@@ -29,9 +29,6 @@ log = logging.getLogger(__name__)
 PUBLISH_AFTER_S = 0.2  # real seconds: an SD card's fsync may take longer, a person on the floor may not
 GRACE_REAL_S = 1.0  # a demonstration's fast clock does not make the worker faster
 CATCH_UP_GRACE_S = 150.0  # real time that minutes wait for a worker that has fallen behind; its buffer holds 120 s
-SPOT = frozenset(
-    ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight")
-)  # readings that stand for themselves and are kept one by one; the rest lives in minutes
 
 
 class Watcher(Protocol):
@@ -67,7 +64,7 @@ class Pipeline:
 
     def __init__(
         self, clock: Clock, zone: ZoneInfo, mode: Mode, *, devices: Sequence[Device], engine: Engine, store: Store,
-        worker: WorkerLink, watcher: Watcher, outputs: Outputs,
+        worker: WorkerLink, watcher: Watcher, outputs: Outputs, readings: Readings | None = None,
     ) -> None:  # fmt: skip
         self._clock = clock
         self._zone = zone
@@ -78,6 +75,7 @@ class Pipeline:
         self._worker = worker
         self._watcher = watcher
         self._outputs = outputs
+        self._readings = readings or Readings()
         self._losses = LossBook(self.gap)
         self._owed = Owed()
         self._minutes = MinuteBook(self._bed_minute, self._losses.add)
@@ -98,20 +96,18 @@ class Pipeline:
 
     def measurement(self, measurement: Measurement) -> None:
         measurement = replace(measurement, mode=self._mode)
-        known = QUANTITIES.get(measurement.quantity)
-        if known is None or (measurement.status is Status.VALID and not known.plausible(measurement.value)):
-            text = f"{measurement.quantity}={measurement.value:g} {measurement.unit}"
-            self.rejected(measurement.device, f"implausible {measurement.quantity}", text.encode())
+        if refusal := self._readings.refusal(measurement):
+            text = f"{measurement.quantity}={measurement.value:g} {measurement.unit} {measurement.record}"
+            self._refuse(measurement.device, refusal, text.rstrip())
             return
-        self._transitions(self._engine.measurement(measurement, self.now(measurement.at)))
-        self._watcher.saw_measurement(measurement)
-        if measurement.quantity in SPOT:
-            self._store.journal.observation(measurement)
-        else:
-            self._minutes.add(measurement)
+        self._keep(self._readings.claimed(measurement))
 
     def event(self, event: Event) -> None:
         event = replace(event, mode=self._mode)
+        if refusal := self._readings.event_refusal(event):
+            self._refuse(event.device or "", refusal, f"{event.kind} {dict(event.detail)}")
+            return
+        self._readings.happened(event)
         self._transitions(self._engine.event(event, self.now(event.at)))
         self._watcher.saw_event(event)
         self._store.journal.event(event)
@@ -158,18 +154,45 @@ class Pipeline:
         real_ns = self._clock.real_ns_of(receipt) if known and receipt is not None else 0
         return Now(stamp, local, self._clock.real_ns(), real_ns, local_certain=anchor.source != "none")
 
+    # -- the books ----------------------------------------------------------------------------------------------------
+
+    def _keep(self, measurement: Measurement) -> None:
+        """A measurement that is one: the rules first, then where it belongs. A limit is no value of a minute."""
+        self._transitions(self._engine.measurement(measurement, self.now(measurement.at)))
+        self._watcher.saw_measurement(measurement)
+        if is_spot(measurement):
+            self._store.journal.observation(measurement)
+        elif measurement.status not in BEYOND:
+            self._minutes.add(measurement)
+        if beyond := self._readings.out_of_range(measurement):
+            self.event(beyond)
+        if measurement.record:  # behind the whole record, in one commit with it: neither lost nor told twice by a crash
+            asyncio.get_running_loop().call_soon(self._save_told)
+
+    def _save_told(self) -> None:
+        for key, digests in self._readings.unsaved():
+            self._store.journal.set_setting(key, digests)
+
+    def _refuse(self, device: str, refusal: Refusal, text: str) -> None:
+        if refusal.count:
+            self.rejected(device, refusal.reason, text.encode(), count=refusal.count)
+
     # -- the second hand ----------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Once a second of clock: let durations pass, close what is due and write what was counted."""
         now = self.now()
         self._transitions(self._engine.tick(now))
+        for assigned in self._readings.settle(now.stamp):
+            self._keep(assigned)
         self._minutes.close_due(now.stamp, grace_s=self._grace_s(now.stamp))
         self._losses.close_due(now.stamp)
+        self._save_told()
         self._write_rejections()
 
     def close(self) -> None:
         """Close every open minute and mark before the store closes."""
+        self._save_told()
         self._minutes.close_all()
         self._losses.close_due(self._clock.now(), everything=True)
         self._write_rejections()

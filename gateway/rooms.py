@@ -12,7 +12,9 @@ import msgspec
 
 from drivers.base import Device
 from drivers.ble_link import BleAdapter
+from drivers.capability import is_shared
 from edge_rules.engine import Engine
+from gateway import readings
 from gateway.assemble import bed_scopes, device_scopes, make_drivers, make_links
 from gateway.commands import Commands
 from gateway.config import Config
@@ -21,6 +23,7 @@ from gateway.core.errors import StoreError
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
 from gateway.desk import AlarmDesk, PlatformAsks, PlatformReader, make_uplinks
 from gateway.pipeline import Pipeline
+from gateway.readings import Readings
 from gateway.readmodel import Identity, ReadModel
 from gateway.rulebook import Rulebook, open_rulebook
 from gateway.store.database import Store
@@ -80,7 +83,7 @@ async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
     worker = _worker(config, clock, read_model, inbox, devices)
     pipeline = Pipeline(
         clock, config.zone, config.site.mode, devices=devices, engine=engine, store=store, worker=worker,
-        watcher=read_model, outputs=LocalSignals(read_model),
+        watcher=read_model, outputs=LocalSignals(read_model), readings=await _readings(store, beds, devices),
     )  # fmt: skip
     inbox.pipeline = pipeline
     await _take_up(engine, pipeline, store, read_model)
@@ -183,6 +186,13 @@ def _worker(
         if device.settings:
             worker.describe(device.id, "acc", device.settings)
     return worker
+
+
+async def _readings(store: Store, beds: Sequence[Bed], devices: Sequence[Device]) -> Readings:
+    """With the stored records that the devices told in earlier lives of the daemon."""
+    told = {device.id: await store.journal.setting(readings.SETTING + device.id) for device in devices}
+    known = {device: digests for device, digests in told.items() if digests}
+    return Readings((device.id for device in devices if is_shared(device)), devices, beds, known)
 
 
 async def _take_up(engine: Engine, pipeline: Pipeline, store: Store, read_model: ReadModel) -> None:
