@@ -23,7 +23,8 @@ ADDRESS = "F1:00:00:00:00:01"
 PULSE = "00002a37-0000-1000-8000-00805f9b34fb"
 OTHER = "00002a38-0000-1000-8000-00805f9b34fb"
 IN_PROGRESS = "org.bluez.Error.InProgress|Operation already in progress"
-ABORTED = "org.bluez.Error.Failed|le-connection-abort-by-local"
+ABORTED = "org.bluez.Error.Failed|le-connection-abort-by-local"  # bleak itself tries again
+CANCELED = "org.bluez.Error.Failed|br-connection-canceled"
 
 
 @pytest.fixture
@@ -65,8 +66,7 @@ async def test_a_connect_that_stays_pending_is_met_with_patience_and_no_second_r
     device.answers.extend([IN_PROGRESS] * 2)
     async with ward(bluez, device) as adapter:
         with pytest.raises(LinkError, match="InProgress") as caught:
-            async with adapter.connect(ADDRESS):
-                pass
+            await _touch(adapter)
         assert "minutes" in caught.value.hint
         assert 20.0 < adapter._patience.rest_s(ADDRESS) <= 36.0
     assert (device.removals, device.connects) == (1, 2)
@@ -77,16 +77,16 @@ async def test_a_bond_is_never_dropped_to_clear_a_pending_connect(bluez: FakeBlu
     device.answers.append(IN_PROGRESS)
     async with ward(bluez, device) as adapter:
         with pytest.raises(LinkError, match="InProgress"):
-            async with adapter.connect(ADDRESS):
-                pass
+            await _touch(adapter)
     assert device.removals == 0
     assert device.bonded
     assert device.disconnects > 0
 
 
-async def test_an_abort_by_the_radio_itself_is_tried_again_at_once(bluez: FakeBluez) -> None:
+@pytest.mark.parametrize("answer", [ABORTED, CANCELED])
+async def test_an_abort_by_the_radio_itself_is_tried_again_at_once(bluez: FakeBluez, answer: str) -> None:
     device = bluez.add_device(ADDRESS, PULSE)
-    device.answers.extend([ABORTED] * 2)
+    device.answers.extend([answer] * 2)
     async with ward(bluez, device) as adapter, adapter.connect(ADDRESS) as gatt:
         assert await gatt.read(PULSE) == b"value"
     assert (device.connects, device.removals) == (3, 0)
@@ -97,8 +97,7 @@ async def test_a_refused_authentication_is_a_pairing_error(bluez: FakeBluez) -> 
     device.answers.append("org.bluez.Error.AuthenticationFailed|Authentication Failed")
     async with ward(bluez, device) as adapter:
         with pytest.raises(PairingError, match="AuthenticationFailed"):
-            async with adapter.connect(ADDRESS):
-                pass
+            await _touch(adapter)
     assert device.connects == 1
 
 
@@ -126,12 +125,23 @@ async def test_a_model_that_lacks_the_characteristic_is_not_removed_again_and_ag
 async def test_an_object_that_bluez_has_dropped_is_waited_for_until_it_is_heard_again(bluez: FakeBluez) -> None:
     device = bluez.add_device(ADDRESS, PULSE)
     device.answers.append("org.freedesktop.DBus.Error.UnknownObject|Method doesn't exist")
-    async with ward(bluez, device) as adapter:
+    adapter = BleAdapter("onboard", SystemClock(), backend_bluez("hci0"))
+    async with running(adapter.run()), asyncio.timeout(WAIT_S):
+        while not adapter.health.adverts:
+            bluez.advertise(device)
+            await asyncio.sleep(0.01)
         with pytest.raises(LinkError, match="not found"):
-            async with adapter.connect(ADDRESS):
-                pass
-        async with adapter.connect(ADDRESS) as gatt:
+            await _touch(adapter)
+        with pytest.raises(LinkError, match="not heard"):
+            await _touch(adapter, 0.1)
+        assert device.connects == 1
+        async with advertising(bluez, device), adapter.connect(ADDRESS) as gatt:
             assert await gatt.read(PULSE) == b"value"
+
+
+async def _touch(adapter: BleAdapter, timeout_s: float = 5.0) -> None:
+    async with adapter.connect(ADDRESS, timeout_s):
+        pass
 
 
 async def test_an_encrypted_read_without_a_bond_is_a_pairing_error(bluez: FakeBluez) -> None:
@@ -149,8 +159,7 @@ async def test_a_connect_that_never_answers_ends_in_time_and_the_next_one_works(
     device.answers.append(HANG)
     async with ward(bluez, device) as adapter:
         with pytest.raises(LinkError, match="no connection within"):
-            async with adapter.connect(ADDRESS):
-                pass
+            await _touch(adapter)
         async with adapter.connect(ADDRESS) as gatt:
             assert await gatt.read(PULSE) == b"value"
 

@@ -1,8 +1,12 @@
 """Each kind of failure has its own class, its own rest and its own cure."""
 
+import asyncio
 import random
+from collections.abc import Callable
 
 import pytest
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
 from bleak.exc import (
     BleakBluetoothNotAvailableError,
     BleakBluetoothNotAvailableReason,
@@ -14,8 +18,10 @@ from bleak.exc import (
 )
 
 from drivers.ble_errors import BACKOFF, REMEMBERED, Cause, Patience, cause_of, sorted_error
+from drivers.ble_link import BleAdapter
 from gateway.core.clock import ManualClock
 from gateway.core.errors import LinkError, PairingError
+from tests.drivers.ble_ward import SilentRadio, adapter_with, running
 
 ADDRESS = "F1:00:00:00:00:01"
 
@@ -140,3 +146,38 @@ def test_failures_remembered_are_bounded() -> None:
     for number in range(3 * REMEMBERED):
         patience.failed(f"F1:00:00:00:{number >> 8:02X}:{number & 255:02X}", Cause.BUSY)
     assert len(patience._records) == REMEMBERED
+
+
+class BusyRadio(SilentRadio):
+    """Every connection is answered with InProgress."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attempts = 0
+
+    def client(self, device: BLEDevice, lost: Callable[[BleakClient], None], timeout_s: float) -> BleakClient:
+        self.attempts += 1
+        raise dbus("InProgress")
+
+
+async def test_a_device_that_rests_is_not_tried_before_its_time_and_holds_no_slot_meanwhile() -> None:
+    clock, radio = ManualClock(), BusyRadio()
+    adapter = adapter_with(radio, clock)
+    async with running(adapter.run()):
+        await clock.advance(0)
+        radio.advert(ADDRESS)
+        with pytest.raises(LinkError, match="InProgress"):
+            await _touch(adapter)
+        again = asyncio.create_task(_touch(adapter))
+        await clock.advance(23.0)
+        assert (radio.attempts, adapter.slots.free) == (1, adapter.slots.count)
+        await clock.advance(14.0)
+        radio.advert(ADDRESS)
+        with pytest.raises(LinkError, match="InProgress"):
+            await again
+    assert radio.attempts == 2
+
+
+async def _touch(adapter: BleAdapter) -> None:
+    async with adapter.connect(ADDRESS):
+        pass
