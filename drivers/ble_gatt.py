@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 CALL_S = 10.0  # one GATT call; an encrypted read was seen never to return while pairing stalled (BlueZ 5.66)
 DISCONNECT_S = 5.0
+GONE_S = 1.0  # the same, when nobody is there any more to do it
 PAIR_S = 60.0  # a person may have to read a passkey and type it
 PATIENCE_FLOOR_S = 2.0  # real seconds that a silence must last at least, however fast a demonstration's clock runs
 INBOX = 256  # notifications; about a minute of one band
@@ -130,12 +131,14 @@ class Gatt:
         self._wake.set()
 
     async def close(self) -> None:
-        """Disconnect. What goes wrong here is only logged: the link is given up in any case."""
-        if self._adapter_gone:
-            return
+        """Disconnect. What goes wrong here is only logged: the link is given up in any case.
+
+        Also when the adapter has gone: the client still holds a D-Bus connection, which would leak.
+        """
+        limit_s = GONE_S if self._adapter_gone else DISCONNECT_S
         try:
-            late = f"{self.address}: no disconnection within {DISCONNECT_S:g} s"
-            async with deadline(self._clock, DISCONNECT_S, late, hint="the adapter gives the link up by itself"):
+            late = f"{self.address}: no disconnection within {limit_s:g} s"
+            async with deadline(self._clock, limit_s, late, hint="the adapter gives the link up by itself"):
                 await self.client.disconnect()
         except (*BLE_ERRORS, LinkError) as error:
             log.debug("%s: disconnect: %s", self.address, error)

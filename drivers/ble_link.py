@@ -232,8 +232,11 @@ class BleAdapter:
         except (*BLE_ERRORS, LinkError) as error:
             log.warning("%s: %s could not be forgotten: %s", self.name, address, error)
             return False
-        self._known.pop(address, None)
-        log.info("%s: the host was told to forget what it knew of %s", self.name, address)
+        if forgotten:
+            self._known.pop(address, None)
+            log.info("%s: the host was told to forget what it knew of %s", self.name, address)
+        else:
+            log.info("%s: %s holds a bond, which is kept; only its pending connection was ended", self.name, address)
         return forgotten
 
     async def _attempt(self, device: BLEDevice, timeout_s: float) -> Gatt:

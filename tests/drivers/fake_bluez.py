@@ -38,7 +38,7 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 
 
 @asynccontextmanager
-async def private_bus(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+async def private_bus(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.subprocess.Process]:
     """A dbus-daemon of its own that everybody takes for the system bus."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon is not installed (Debian package dbus-daemon): no bus for the fake org.bluez")
@@ -52,16 +52,18 @@ async def private_bus(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Async
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     monkeypatch.setattr(BlueZFeatures, "checked_bluez_version", True)
     try:
-        yield address
+        yield process
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.communicate()
 
 
 class FakeBluez:
     """bluetoothd: owns org.bluez on the private bus."""
 
-    def __init__(self) -> None:
+    def __init__(self, daemon: asyncio.subprocess.Process) -> None:
+        self.daemon = daemon
         self.adapters: dict[str, AdapterObject] = {}
         self.devices: dict[str, FakeDevice] = {}
         self.agent: tuple[str, str, str] | None = None  # sender, path, capability
@@ -93,6 +95,14 @@ class FakeBluez:
         self.agent = None
         self.registered.clear()
         await self.on_bus.release_name("org.bluez")
+        self.on_bus.disconnect()
+        await self.on_bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+
+    async def crash(self) -> None:
+        """Be killed: nothing is said any more, not even that the objects have gone."""
+        for device in self.devices.values():
+            device.object, device.exported = None, []
+        self.adapters.clear()
         self.on_bus.disconnect()
         await self.on_bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
@@ -177,8 +187,8 @@ class FakeBluez:
 @asynccontextmanager
 async def fake_bluez(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeBluez]:
     """A private bus with a fake bluetoothd on it."""
-    async with private_bus(directory, monkeypatch):
-        bluez = FakeBluez()
+    async with private_bus(directory, monkeypatch) as daemon:
+        bluez = FakeBluez(daemon)
         await bluez.start()
         try:
             yield bluez

@@ -13,6 +13,7 @@ from dbus_fast.service import ServiceInterface, dbus_method
 
 from drivers.ble_link import BleAdapter, Cures, backend_bluez
 from drivers.bluez_bus import restart_bluetoothd
+from drivers.bluez_sockets import dbus_sockets
 from gateway.core.clock import SystemClock
 from gateway.core.errors import LinkError, PairingError
 from tests.drivers.ble_ward import WAIT_S, running
@@ -204,6 +205,44 @@ async def test_a_restarted_bluetoothd_ends_the_run_and_the_next_run_finds_it(blu
         await bluez.start()
         async with running(adapter.run()), advertising(bluez, device), adapter.connect(ADDRESS) as gatt:
             assert await gatt.read(PULSE) == b"value"
+
+
+@pytest.mark.parametrize("end", ["stop", "crash"])
+async def test_a_bluetoothd_that_ends_under_a_connection_leaves_no_socket_and_the_next_one_connects(
+    bluez: FakeBluez, end: str
+) -> None:
+    adapter = BleAdapter("onboard", SystemClock(), backend_bluez("hci0"))
+    device = bluez.add_device(ADDRESS, PULSE)
+    sockets: list[int] = []
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(3):
+            scan = asyncio.create_task(adapter.run())
+            async with advertising(bluez, device), adapter.connect(ADDRESS) as gatt:
+                assert await gatt.read(PULSE) == b"value"
+                await (bluez.stop() if end == "stop" else bluez.crash())
+                await gatt.gone()
+            with pytest.raises(LinkError, match="has gone"):
+                await scan
+            sockets.append(dbus_sockets())
+            await bluez.start()
+    assert len(set(sockets)) == 1
+
+
+async def test_a_bus_that_dies_ends_run_and_connection_with_a_hint(bluez: FakeBluez) -> None:
+    adapter = BleAdapter("onboard", SystemClock(), backend_bluez("hci0"))
+    device = bluez.add_device(ADDRESS, PULSE)
+    async with asyncio.timeout(WAIT_S):
+        scan = asyncio.create_task(adapter.run())
+        async with advertising(bluez, device), adapter.connect(ADDRESS) as gatt:
+            bluez.daemon.kill()
+            await bluez.daemon.wait()
+            await gatt.gone()
+        with pytest.raises(LinkError, match="has gone"):
+            await scan
+        with pytest.raises(LinkError) as caught:
+            await adapter.run()
+    assert caught.value.hint
+    assert dbus_sockets() == 0
 
 
 async def test_an_adapter_that_is_deaf_from_the_start_hears_again_after_its_power_was_cycled(
