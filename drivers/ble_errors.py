@@ -71,7 +71,7 @@ _SECURITY = {
 }
 _WORDS = (  # in the text of an error, hyphens and underscores as spaces
     (Cause.ABORTED, ("le connection abort by local", "br connection canceled")),
-    (Cause.AUTHENTICATION, ("connection key missing", "not paired")),
+    (Cause.AUTHENTICATION, ("key missing", "not paired")),
     (Cause.NO_SLOT, ("limited resources", "connection limit", "memory allocation", "connection slot")),
     (Cause.RADIO_OFF, ("not powered",)),
 )

@@ -155,6 +155,8 @@ class BumbleClient(BaseBleakClient):
             if pair:
                 await self.pair()
             with _bleak_errors():
+                if await self._bonded():
+                    await self._connection.encrypt()
                 await self._peer.request_mtu(MTU)
                 self.services = await self._discovered()
         except BaseException:
@@ -218,11 +220,17 @@ class BumbleClient(BaseBleakClient):
                 await self._connection.disconnect()
 
     async def pair(self, *_: Any, **__: Any) -> None:
+        """With a bond it returns at once, as BlueZ's does."""
+        connection = self._connected()
         with _bleak_errors():
-            await self._connected().pair()
+            if not await self._bonded():
+                await connection.pair()
+
+    async def _bonded(self) -> bool:
+        return await self._central.keystore.get(str(self._connection.peer_address)) is not None
 
     async def unpair(self) -> None:
-        await self._central.keystore.delete(str(self._target))
+        await self._central.keystore.delete(str(self._connected().peer_address))
 
     def _connected(self) -> Any:
         if self._connection is None:
@@ -292,7 +300,9 @@ def _just_works(_connection: Any) -> Any:
 
 
 def backend(hci_transport: str) -> BleBackend:
-    """hci_transport: a bumble transport name; what listens there must be a controller."""
+    """hci_transport: a bumble transport name; what listens there must be a controller. Bonds last as long as this."""
+    # A random static address of its own, so that two boxes in one radio space are two devices.
+    own_address, keystore = hci.Address.generate_static_address(), MemoryKeyStore()
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Radio]:
@@ -300,10 +310,9 @@ def backend(hci_transport: str) -> BleBackend:
             with _bleak_errors():
                 transport = await open_transport(hci_transport)
         try:
-            # A random static address of its own, so that two boxes in one radio space are two devices.
-            configuration = DeviceConfiguration(name="carebed", address=hci.Address.generate_static_address())
+            configuration = DeviceConfiguration(name="carebed", address=own_address)
             central = Device.from_config_with_hci(configuration, transport.source, transport.sink)
-            central.keystore = MemoryKeyStore()
+            central.keystore = keystore
             central.pairing_config_factory = _just_works
             async with asyncio.timeout(OPEN_S):
                 with _bleak_errors():

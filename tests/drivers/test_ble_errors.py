@@ -40,6 +40,7 @@ def dbus(name: str, text: str = "") -> BleakDBusError:
         (dbus("AuthenticationCanceled"), Cause.AUTHENTICATION),
         (dbus("Failed", "le-connection-key-missing"), Cause.AUTHENTICATION),
         (dbus("NotPermitted", "Not paired"), Cause.AUTHENTICATION),
+        (BleakError("HCI_Error(hci/PIN_OR_KEY_MISSING_ERROR [0x6])"), Cause.AUTHENTICATION),
         (BleakGATTProtocolError(0x05), Cause.AUTHENTICATION),
         (BleakDBusError("org.freedesktop.DBus.Error.UnknownObject", ["x"]), Cause.STALE),
         (BleakCharacteristicNotFoundError("2a37"), Cause.STALE),

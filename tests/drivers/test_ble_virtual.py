@@ -196,6 +196,38 @@ async def test_an_encrypted_characteristic_without_a_bond_needs_a_person() -> No
             assert await gatt.read(SECRET) == b"secret"
 
 
+async def test_a_bond_outlives_the_connection_and_the_adapter_and_the_next_link_is_encrypted_by_itself() -> None:
+    async with radio_space() as (space, port):
+        peer = await gadget(space)
+        adapter = _adapter(port)
+        async with running(adapter.run()):
+            async with adapter.connect(ADDRESS) as gatt:
+                await gatt.pair()
+                assert await gatt.read(SECRET) == b"secret"
+                peer.disappear()
+                await asyncio.wait_for(gatt.gone(), WAIT_S)
+            peer.reappear()
+            async with adapter.connect(ADDRESS) as gatt:
+                assert await gatt.read(SECRET) == b"secret"
+        async with running(adapter.run()), adapter.connect(ADDRESS) as gatt:
+            assert await gatt.read(SECRET) == b"secret"
+            await gatt.pair()
+            (connection,) = peer.device.connections.values()
+            assert connection.sc
+            assert connection.is_encrypted
+
+
+async def test_a_device_that_has_forgotten_its_bond_needs_a_person() -> None:
+    async with radio_space() as (space, port), scanning_adapter(port) as adapter:
+        peer = await gadget(space)
+        async with adapter.connect(ADDRESS) as gatt:
+            await gatt.pair()
+        peer.device.keystore.all_keys.clear()
+        with pytest.raises(PairingError):
+            async with adapter.connect(ADDRESS) as gatt:
+                await gatt.read(SECRET)
+
+
 async def test_a_call_in_flight_when_the_device_disappears_is_a_link_error_and_no_cancellation() -> None:
     async with radio_space() as (space, port), scanning_adapter(port) as adapter:
         peer = await gadget(space)
