@@ -71,4 +71,4 @@ class OximeterReader:
         values = {name: float(median(gathered)) for name, gathered in self._values.items() if gathered}
         self._values.clear()
         if values:
-            tell(sink, self._device, at, raw, values)
+            tell(sink, self._device, at, raw, values, window_s=1.0)

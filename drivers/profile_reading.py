@@ -163,14 +163,27 @@ class SourceReader:
     def _tell(self, decoded: Decoded, told: Sequence[Told], at: Stamp, sink: Sink) -> None:
         device = self._device
         when, clock_detail = self._moment(decoded, at, sink)
+        record = self._record(decoded)
+        window_s = 1.0 if self._source.reading == "stream" else 0.0
         for one in told:
             quality = WORTH.get(one.status, 1.0)
             unit = QUANTITIES[one.quantity].unit
             name, value, status = one.quantity, one.value, one.status
-            sink.measurement(Measurement(device.bed, device.id, name, value, unit, when, 0, quality, status=status))
+            sink.measurement(
+                Measurement(
+                    device.bed, device.id, name, value, unit, when, window_s, quality, status=status, record=record
+                )
+            )
         if self._source.reading == "record":
             detail = _detail(self._source.field, decoded) | clock_detail
             sink.event(Event(self._source.event, when, device.bed, device.id, detail))
+
+    def _record(self, decoded: Decoded) -> str:
+        """Time by the device's clock and values; "" where there is no such time, so that nothing can be a repeat."""
+        shown = decoded.values.get(self._source.clock or "")
+        if not isinstance(shown, datetime):
+            return ""
+        return " ".join(str(value) for value in (shown.isoformat(), *(decoded.values.get(name) for name in self._key)))
 
     def _moment(self, decoded: Decoded, at: Stamp, sink: Sink) -> tuple[Stamp, dict[str, str | float]]:
         """When it was measured, by the device's clock where that can be believed, else when it was received."""

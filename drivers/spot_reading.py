@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from drivers.base import Device, Sink
-from gateway.core.model import Measurement, Stamp, Status
+from gateway.core.model import Event, Measurement, Stamp, Status
 from gateway.core.quantities import QUANTITIES
 
 
@@ -19,12 +19,32 @@ def fault_of(values: Mapping[str, float]) -> str:
     return ""
 
 
+def refuse(sink: Sink, device: Device, at: Stamp, reason: str, raw: bytes) -> None:
+    """A reading that a person waited for is no number: count it, and tell it with its bytes."""
+    sink.rejected(device.id, reason, raw)
+    detail: dict[str, str | int] = {"reason": reason, "count": 1, "raw": raw.hex()}
+    sink.event(Event("readings_rejected", at, device.bed, device.id, detail))
+
+
 def tell(
-    sink: Sink, device: Device, at: Stamp, raw: bytes, values: Mapping[str, float], status: Status = Status.VALID
+    sink: Sink,
+    device: Device,
+    at: Stamp,
+    raw: bytes,
+    values: Mapping[str, float],
+    *,
+    status: Status = Status.VALID,
+    is_spot: bool = False,
 ) -> bool:
-    """Tell each value by its quantity, in the quantity's unit; or reject the reading with its bytes. True when told."""
+    """Tell each value by its quantity, in the quantity's unit; or reject all of them with their bytes. True when told.
+
+    is_spot: a single reading, whose refusal is an event too; in a stream the next second brings another.
+    """
     if fault := fault_of(values):
-        sink.rejected(device.id, fault, raw)
+        if is_spot:
+            refuse(sink, device, at, fault, raw)
+        else:
+            sink.rejected(device.id, fault, raw)
         return False
     for name, value in values.items():
         unit = QUANTITIES[name].unit

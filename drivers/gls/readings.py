@@ -28,6 +28,7 @@ _FAILED = (
     "read_interrupted",
     "general_fault",
 )
+_RESERVED_STATUS = 0xF000
 _GLUCOSE = QUANTITIES["glucose"]
 
 
@@ -66,7 +67,7 @@ def mark_of(record: frame.Glucose, data: bytes) -> Mark:
 def judge(record: frame.Glucose, limits: Limits) -> _Judged:
     """A number that a person's record may hold, HI or LO with the meter's limit, or why it is neither."""
     names = record.status_names
-    if (record.status or 0) >> len(frame.STATUS):
+    if (record.status or 0) & _RESERVED_STATUS:
         return _Judged(fault="reserved_status")
     if failed := next((name for name in names if name in _FAILED), ""):
         return _Judged(fault=f"status_{failed}")
@@ -163,13 +164,17 @@ class Readings:
         if judged.fault:
             self._reject(judged.fault, data, at, sink)
             return None
+        mark = mark_of(record, data)
         sink.measurement(
-            Measurement(device.bed, device.id, "glucose", judged.value, _GLUCOSE.unit, at, status=judged.status)
-        )
+            Measurement(
+                device.bed, device.id, "glucose", judged.value, _GLUCOSE.unit, at, status=judged.status,
+                record=f"{mark.sequence} {mark.identity.hex()}",
+            )
+        )  # fmt: skip
         detail |= {"glucose": judged.value, "status": judged.status.value}
         if judged.status is Status.VALID and record.unit == "kg/L" and isinstance(record.value, float | int):
             detail |= {"original": round(record.value * 1e5, 2), "original_unit": "mg/dL"}
-        for key, word in (("sample", frame.SAMPLES.get(record.sample or 0)), ("location", _location(record))):
+        for key, word in (("sample", record.sample_name), ("location", record.location_name)):
             if word:
                 detail[key] = word
         return detail
@@ -185,7 +190,3 @@ class Readings:
 
     def _event(self, kind: str, at: Stamp, detail: Detail, sink: Sink) -> None:
         sink.event(Event(kind, at, self._device.bed, self._device.id, detail))
-
-
-def _location(record: frame.Glucose) -> str | None:
-    return frame.LOCATIONS.get(record.location or 0)
