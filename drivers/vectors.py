@@ -11,10 +11,12 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import drivers
+from drivers import vector_kinds
 from drivers.profile_vectors import VectorDecoder
 from gateway.core.errors import ConfigError, Fault, ProtocolError
 from gateway.core.quantities import QUANTITIES
@@ -41,6 +43,7 @@ def register(kind: str, decoder: VectorDecoder) -> None:
         raise ValueError(f"two families decode vectors of kind {kind!r}")
 
 
+@cache
 def collect() -> Mapping[str, VectorDecoder]:
     """Every kind that a family under drivers/ knows; families without vectors are passed over."""
     for found in pkgutil.iter_modules(drivers.__path__):
@@ -48,6 +51,9 @@ def collect() -> Mapping[str, VectorDecoder]:
             module = importlib.import_module(f"drivers.{found.name}.frame")
             for kind, decoder in getattr(module, "VECTOR_DECODERS", {}).items():
                 register(kind, decoder)
+    for kind, decoder in vector_kinds.VECTOR_DECODERS.items():
+        if kind not in DECODERS:
+            register(kind, decoder)
     return DECODERS
 
 
@@ -93,11 +99,13 @@ def judge(case: Mapping[str, Any]) -> str:
         return f"no family decodes kind {case['kind']!r}"
     expected: Mapping[str, Any] = case["expect"]
     try:
-        values = decoder(bytes.fromhex(case["hex"]), case.get("context") or {})
+        data = bytes.fromhex(case["hex"])
+    except ValueError:
+        return "its hex cannot be read"
+    try:
+        values = decoder(data, case.get("context") or {})
     except ProtocolError as error:
         return "" if expected.get("reject") else f"refused: {error}"
-    except ValueError as error:
-        return f"hex cannot be read: {error}"
     if expected.get("reject"):
         return "" if implausible(values) else f"accepted as {_shown(values)}, expected refusal ({expected.get('why')})"
     return next((text for name in expected if (text := _difference(name, values, expected))), "")
@@ -134,7 +142,7 @@ def same(found: Any, expected: Any) -> bool:
             and all(map(same, found, expected))
         )
     if expected is None or isinstance(expected, bool | str) or isinstance(found, bool):
-        return bool(found == expected) and isinstance(found, type(expected))
+        return bool(found == expected) and isinstance(found, bool) == isinstance(expected, bool)
     if not isinstance(found, int | float | Decimal):
         return False
     tolerance = Decimal(10) ** int(Decimal(expected).as_tuple().exponent) / 2 if isinstance(expected, Decimal) else 0

@@ -44,6 +44,7 @@ examples:
   carebed provision import ward.toml --dry-run
   carebed run --config /etc/carebed/carebed.toml
   carebed status --json
+  carebed simulate open_kiosk_1 --port ./kiosk
 """
 
 
@@ -98,6 +99,10 @@ def parser() -> Parser:
     warm = command("warm", "compile and check the signal kernels, so that the first start is quick", _warm)
     warm.add_argument("--cache", type=Path, metavar="DIR", help="where to keep them; default: the usual place")
     _provision_options(command("provision", "change which beds and devices belong to this gateway", _provision))
+    _simulate_options(command("simulate", "be the other end of the wire: a virtual device for training", _simulate))
+    _profile_options(command("profile", "check, list and try the profiles of device models", _profile))
+    known = command("vectors", "run known-answer files through the decoders of the daemon", _vectors)
+    known.add_argument("files", type=Path, metavar="FILE", nargs="+", help="JSON: {device, source, cases: [...]}")
     command("version", "print the version", _version)
     return top
 
@@ -114,12 +119,32 @@ def _demo_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the page; default: the terminal's")
 
 
+def _simulate_options(simulate: argparse.ArgumentParser) -> None:
+    simulate.add_argument("model", metavar="MODEL", nargs="?", default="", help="which device; default: list them all")
+    port = "a serial port, or a name for a virtual one; of a radio device its TCP port number"
+    simulate.add_argument("--port", metavar="PATH", help=port)
+    faults = "part of what it sends that is disturbed on the wire"
+    simulate.add_argument("--faults", type=float, default=0.0, metavar="PERCENT", help=faults)
+
+
 def _provision_options(provision: argparse.ArgumentParser) -> None:
     actions = provision.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     ward = actions.add_parser("import", help="add or change beds and devices from a ward file", allow_abbrev=False)
     ward.add_argument("file", type=Path, metavar="FILE", help="a ward file (TOML)")
     ward.add_argument("--dry-run", action="store_true", help="only say what would change")
     _config_option(ward)
+
+
+def _profile_options(profile: argparse.ArgumentParser) -> None:
+    actions = profile.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    check = actions.add_parser("check", help="print every fault of profiles, each with its line", allow_abbrev=False)
+    check.add_argument("files", type=Path, metavar="FILE", nargs="+", help="a profile (TOML)")
+    actions.add_parser("list", help="print the table of supported devices", allow_abbrev=False)
+    decode = actions.add_parser("decode", help="print what a profile makes of bytes", allow_abbrev=False)
+    decode.add_argument("model", metavar="MODEL", help="a model's id, or the path of a profile")
+    decode.add_argument("--hex", required=True, metavar="BYTES", help="the whole frame, two digits for each byte")
+    decode.add_argument("--poll", type=int, default=0, metavar="N", help="which request a Modbus answer answers")
+    decode.add_argument("--source", type=int, default=0, metavar="N", help="which [[source]] the bytes come from")
 
 
 def version() -> str:
@@ -161,6 +186,12 @@ def _demo(args: argparse.Namespace) -> int:
     return play(args)
 
 
+def _simulate(args: argparse.Namespace) -> int:
+    from gateway.demo.simulate import main as play
+
+    return play(args)
+
+
 def _warm(args: argparse.Namespace) -> int:
     from gateway import errands
 
@@ -177,6 +208,22 @@ def _provision(args: argparse.Namespace) -> int:
     would = "would be " if result.dry_run else ""
     print(f"{len(result.added)} {would}added, {len(result.changed)} {would}changed, {result.unchanged} unchanged")
     return EXIT_OK
+
+
+def _profile(args: argparse.Namespace) -> int:
+    from gateway import profiles_cli
+
+    if args.action == "check":
+        return profiles_cli.check(args.files)
+    if args.action == "list":
+        return profiles_cli.supported()
+    return profiles_cli.decode(args.model, args.hex, args.poll, args.source)
+
+
+def _vectors(args: argparse.Namespace) -> int:
+    from gateway import profiles_cli
+
+    return profiles_cli.run_vectors(args.files)
 
 
 def _version(_: argparse.Namespace) -> int:

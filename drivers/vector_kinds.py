@@ -1,0 +1,144 @@
+"""The kinds of vectors whose families have their frames as code older than VECTOR_DECODERS: their values, renamed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from drivers.bthome import frame as bthome
+from drivers.hrs import frame as hrs
+from drivers.modbus_rtu import frame as modbus
+from drivers.polar_pmd import frame as polar
+from drivers.profile_vectors import VectorDecoder
+from gateway.core.errors import ProtocolError
+
+Values = dict[str, Any]
+Context = Mapping[str, Any]
+HINT = "compare with the device's document"
+SETTINGS = {
+    polar.RATE_HZ: "sample_rate_Hz",
+    polar.RESOLUTION_BITS: "resolution_bits",
+    polar.RANGE: "range",
+    polar.CHANNEL_COUNT: "channels",
+}
+COMPRESSED = 0x80  # in the frame type of PMD data
+ANSWER_OVERHEAD = 5  # unit, function, byte count and CRC of a Modbus answer
+
+
+def _refused(rejected: hrs.Rejected | bthome.Rejected) -> ProtocolError:
+    return ProtocolError(f"{rejected.reason}: refused", hint=HINT)
+
+
+def _heart_rate(data: bytes, _context: Context) -> Values:
+    found = hrs.decode(data)
+    if isinstance(found, hrs.Rejected):
+        raise _refused(found)
+    return {
+        "heart_rate_bpm": found.bpm,
+        "sensor_contact": found.contact,
+        "energy_expended_kJ": found.energy_kj,
+        "rr_1024ths_s": list(found.rr),
+    }
+
+
+def _bthome(data: bytes, context: Context) -> Values:
+    key = context.get("bindkey")
+    mac = context.get("mac", "00:00:00:00:00:00")
+    found = bthome.decode(data, mac, bytes.fromhex(key) if key else None)
+    if isinstance(found, bthome.Rejected):
+        raise _refused(found)
+    objects = []
+    for kind, value in found.objects:
+        shown: object = bthome.PRESS_NAMES.get(int(value)) if kind == bthome.BUTTON else value
+        objects.append({bthome.KINDS[kind].name: shown})
+    if found.unknown_id is not None:
+        objects.append({"unknown_object_id": found.unknown_id})
+    return {"trigger_based": found.trigger_based, "encrypted": found.encrypted, "objects": objects}
+
+
+def _pmd_data(data: bytes, _context: Context) -> Values:
+    found = polar.decode_data(data)
+    if isinstance(found, hrs.Rejected):
+        raise _refused(found)
+    kind = data[9]
+    common: Values = {
+        "timestamp_ns_since_2000": found.at_ns,
+        "frame_type": kind & ~COMPRESSED,
+        "compressed": bool(kind & COMPRESSED),
+    }
+    if isinstance(found, polar.Acceleration):
+        mg = np.round(found.data_g * 1000).astype(int).tolist()
+        ends = {"first_mg": mg[0], "second_mg": mg[1] if len(mg) > 1 else None, "last_mg": mg[-1]} if mg else {}
+        return common | {"measurement": "ACC", "n_samples": len(mg), **ends}
+    return common | {"measurement": "PPI", "samples": [_interval(one) for one in found.samples]}
+
+
+def _interval(one: polar.PulseInterval) -> Values:
+    return {
+        "hr_bpm": one.bpm,
+        "pp_ms": one.interval_ms,
+        "error_ms": one.error_ms,
+        "blocker": one.blocker,
+        "skin_contact": bool(one.contact),
+        "skin_contact_supported": one.contact is not None,
+    }
+
+
+def _pmd_control(data: bytes, _context: Context) -> Values:
+    found = polar.decode_control(data)
+    if isinstance(found, hrs.Rejected):
+        raise _refused(found)
+    if isinstance(found, polar.Stopped):
+        return {"stopped": list(found.measurements)}
+    return {
+        "op": found.operation,
+        "measurement_type": found.measurement,
+        "status": found.status,
+        "more": found.more,
+        "params_hex": found.params.hex(),
+    }
+
+
+def _pmd_settings(data: bytes, _context: Context) -> Values:
+    found = polar.decode_settings(data)
+    if isinstance(found, hrs.Rejected):
+        raise _refused(found)
+    return {SETTINGS.get(kind, str(kind)): list(values) for kind, values in found.items()}
+
+
+def _modbus_request(data: bytes, _context: Context) -> Values:
+    if len(data) != 8 or not modbus.is_intact(data):
+        raise ProtocolError("checksum: no request with a true CRC", hint=HINT)
+    address, count = int.from_bytes(data[2:4], "big"), int.from_bytes(data[4:6], "big")
+    return {"unit": data[0], "function": data[1], "address": address, "count_or_value": count}
+
+
+def _modbus_answer(data: bytes, _context: Context) -> Values:
+    """An answer of which the question is unknown: as many values as its own byte count says."""
+    if len(data) < ANSWER_OVERHEAD or not modbus.is_intact(data):
+        raise ProtocolError("checksum: no answer with a true CRC", hint=HINT)
+    function = data[1] & 0x7F
+    bits = function in (1, 2)
+    given = data[2]
+    count = 1 if data[1] & 0x80 else given * 8 if bits else given // 2
+    found, seen = modbus.search(modbus.Request(data[0], function, 0, count), data)
+    if found is None or found.noise:
+        raise ProtocolError(f"{seen or 'noise'}: no single whole answer", hint=HINT)
+    head: Values = {"unit": data[0], "function": function}
+    if found.code:
+        return head | {"exception": found.code}
+    if bits:
+        return head | {"bits": [bool(found.data[n // 8] >> n % 8 & 1) for n in range(count)]}
+    pairs = zip(found.data[::2], found.data[1::2], strict=True)
+    return head | {"registers": [high << 8 | low for high, low in pairs]}
+
+
+VECTOR_DECODERS: dict[str, VectorDecoder] = {
+    "2A37": _heart_rate,
+    "service_data_FCD2": _bthome,
+    "PMD_DATA": _pmd_data,
+    "PMD_CP": _pmd_control,
+    "PMD_SETTINGS": _pmd_settings,
+    "rtu_request": _modbus_request,
+    "rtu_response": _modbus_answer,
+}
