@@ -8,6 +8,7 @@ HI mean on this meter. An Accu-Chek shows a passkey, or has it on its label: the
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Setting, Sink
 from drivers.ble_gatt import Gatt, Notification
@@ -18,6 +19,8 @@ from drivers.gls.meter_clock import MeterClock
 from drivers.gls.readings import Limits, Readings
 from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
 from drivers.local_time import UNSET_S, zone_of
+from drivers.profile import models_in
+from drivers.profile_models import load_model
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError, ProtocolError
 from gateway.core.model import Detail, Event, Measurement, Stamp
@@ -30,14 +33,7 @@ ANSWER_S = 15.0  # between two records, or until the answer; meters were seen to
 REST_S = 60.0  # a meter goes on advertising after it was read
 PAUSE_S = 10.0  # so long unheard, and its next advert is a new call
 
-LIMITS = {  # mmol/L, from the makers' manuals: what the meter shows as LO and HI
-    "accu_chek_guide": Limits(0.6, 33.3),
-    "accu_chek_instant": Limits(0.6, 33.3),
-    "contour_next_one": Limits(1.1, 33.3),
-    "contour_plus_one": Limits(0.6, 33.3),
-    "taidoc_gls": Limits(1.1, 33.3),
-    "gls_generic": Limits(),
-}
+HERE = Path(__file__).parent
 
 
 class GlsDriver:
@@ -193,8 +189,14 @@ def _can_read(gatt: Gatt, uuid: str) -> bool:
 
 
 def _limits(device: Device) -> Limits:
-    model = LIMITS.get(device.model, Limits())
-    low, high = device.settings.get("low_limit", model.low), device.settings.get("high_limit", model.high)
+    """What LO and HI mean on this meter: its settings, else what its profile declares."""
+    path = models_in(HERE).get(device.model)
+    if path is None:
+        raise ValueError(f"{device.id}: unknown model {device.model!r}; known: {', '.join(models_in(HERE))}")
+    declared = load_model(path).device.capability.get("glucose")
+    ends = declared.range if declared is not None else None
+    model_low, model_high = ends if ends is not None else (Limits().low, Limits().high)
+    low, high = device.settings.get("low_limit", model_low), device.settings.get("high_limit", model_high)
     if isinstance(low, str) or isinstance(high, str) or not 0 < float(low) < float(high):
         raise ValueError(f"{device.id}: low_limit {low!r} and high_limit {high!r} have to be rising mmol/L")
     return Limits(float(low), float(high))
@@ -215,4 +217,4 @@ def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver
     return GlsDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("gls", "ble-gatt", tuple(LIMITS), make)
+FAMILY: Family[BleAdapter] = Family("gls", "ble-gatt", tuple(models_in(HERE)), make)

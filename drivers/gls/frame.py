@@ -1,4 +1,4 @@
-"""Glucose Measurement (0x2A18) and its Context (0x2A34): bytes to values and back.
+"""Glucose Measurement (0x2A18) and its Context (0x2A34): the layout is the profile's; here it is compiled and encoded.
 
 Source: Bluetooth GATT Specification Supplement, "Glucose Measurement" and "Glucose Measurement Context"; vectors in
 tests/vectors/ble_gls.json.
@@ -8,59 +8,26 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-from drivers.ble_values import DATE_TIME_SIZE, HINT, Special, date_time, date_time_bytes, sfloat, sfloat_word
+from drivers.ble_values import HINT, Special, date_time_bytes, sfloat_word
 from drivers.gls.racp import RecordCount, decode_answer
 from drivers.hrs.frame import Rejected
+from drivers.profile_ble import full_uuid
+from drivers.profile_message import Decoded
+from drivers.profile_vectors import decode_source, sources
 from drivers.units import convert
 from gateway.core.errors import ProtocolError
 
 MEASUREMENT = "00002a18-0000-1000-8000-00805f9b34fb"
 CONTEXT = "00002a34-0000-1000-8000-00805f9b34fb"
 
-SAMPLES = {
-    1: "capillary_whole_blood",
-    2: "capillary_plasma",
-    3: "venous_whole_blood",
-    4: "venous_plasma",
-    5: "arterial_whole_blood",
-    6: "arterial_plasma",
-    7: "undetermined_whole_blood",
-    8: "undetermined_plasma",
-    9: "interstitial_fluid",
-    10: "control_solution",
-}
-LOCATIONS = {1: "finger", 2: "alternate_site", 3: "earlobe", 4: "control_solution"}  # 15: not available
-STATUS = (
-    "battery_low",
-    "sensor_malfunction",
-    "sample_insufficient",
-    "strip_insertion_error",
-    "strip_type_incorrect",
-    "result_too_high",
-    "result_too_low",
-    "temperature_too_high",
-    "temperature_too_low",
-    "read_interrupted",
-    "general_fault",
-    "time_fault",
-)
-MEALS = {1: "preprandial", 2: "postprandial", 3: "fasting", 4: "casual", 5: "bedtime"}
-CARBOHYDRATES = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
-TESTERS = {1: "self", 2: "health_care_professional", 3: "lab_test"}  # 15: not available
-HEALTH = {1: "minor_issues", 2: "major_issues", 3: "during_menses", 4: "under_stress", 5: "no_issues"}
-MEDICATIONS = {
-    1: "rapid_acting_insulin",
-    2: "short_acting_insulin",
-    3: "intermediate_acting_insulin",
-    4: "long_acting_insulin",
-    5: "pre_mixed_insulin",
-}
-EXERCISE_OVERRUN = 0xFFFF  # longer than the meter can say
+PROFILE = Path(__file__).parent / "gls_generic.toml"
 
-_OFFSET, _CONCENTRATION, _MOLAR, _STATUS, _CONTEXT, _RESERVED = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
-_HEAD = 3 + DATE_TIME_SIZE
+_OFFSET, _CONCENTRATION, _MOLAR, _STATUS, _CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10
+_CONTROL_SAMPLE, _CONTROL_LOCATION = 10, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +61,20 @@ class Glucose:
 
     @property
     def status_names(self) -> tuple[str, ...]:
-        return tuple(name for bit, name in enumerate(STATUS) if (self.status or 0) >> bit & 1)
+        return tuple(name for mask, name in meanings("2A18", "status").items() if (self.status or 0) & mask)
+
+    @property
+    def sample_name(self) -> str | None:
+        return meanings("2A18", "sample").get(self.sample or 0)
+
+    @property
+    def location_name(self) -> str | None:
+        return meanings("2A18", "location").get(self.location or 0)
 
     @property
     def is_control(self) -> bool:
         """A test of the meter with control solution: nobody's blood."""
-        return self.sample == 10 or self.location == 4
+        return self.sample == _CONTROL_SAMPLE or self.location == _CONTROL_LOCATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,32 +101,38 @@ class Context:
 
 def decode_measurement(data: bytes) -> Glucose | Rejected:
     """Never raises. Reserved flags and a length that does not match the flags are refused, not guessed at."""
-    if not data:
-        return Rejected("empty")
-    flags = data[0]
-    if flags & _RESERVED:
-        return Rejected("reserved_flag")
-    size = _HEAD + 2 * bool(flags & _OFFSET) + 3 * bool(flags & _CONCENTRATION) + 2 * bool(flags & _STATUS)
-    if len(data) != size:
-        return Rejected("truncated" if len(data) < size else "too_long")
-    try:
-        base_time = date_time(data[3:_HEAD])
-    except ProtocolError:
-        return Rejected("time")
-    rest = _Reader(data[_HEAD:])
-    offset_min = rest.s16() if flags & _OFFSET else None
-    value, kind = (rest.sfloat(), rest.u8()) if flags & _CONCENTRATION else (None, None)
+    found = _decoded("2A18", data)
+    if isinstance(found, Rejected):
+        return found
+    values, kind = found.values, found.raw.get("kind")
     return Glucose(
-        sequence=int.from_bytes(data[1:3], "little"),
-        base_time=base_time,
-        offset_min=offset_min,
-        value=value,
-        unit="mol/L" if flags & _MOLAR else "kg/L",
+        sequence=values["sequence"],
+        base_time=values["base_time"],
+        offset_min=values["time_offset_min"],
+        value=found.specials.get("glucose", values["glucose"]),
+        unit=found.units.get("glucose", "mol/L" if found.raw["flags"] & _MOLAR else "kg/L"),
         sample=None if kind is None else kind & 0x0F,
         location=None if kind is None else kind >> 4,
-        status=rest.u16() if flags & _STATUS else None,
-        context_follows=bool(flags & _CONTEXT),
+        status=found.raw.get("status"),
+        context_follows=values["context_follows"],
     )
+
+
+def _decoded(uuid: str, data: bytes) -> Decoded | Rejected:
+    try:
+        return decode_source(PROFILE, uuid, data)
+    except ProtocolError as error:
+        return Rejected(str(error).split(":")[0])
+
+
+@cache
+def meanings(uuid: str, field: str) -> Mapping[int, str]:
+    """What the codes of a mapped field are called, and what the bits of a field of bits."""
+    wanted = full_uuid(uuid)
+    fields = (entry for one, _ in sources(PROFILE).items() if one.characteristic == wanted for entry in one.field)
+    (entry,) = (entry for entry in fields if entry.name == field)
+    flags = {mask: name for name, mask in entry.bits.items()}
+    return flags | {int(code): str(name) for code, name in entry.map.items()}
 
 
 def encode_measurement(record: Glucose, *, exponent: int | None = None) -> bytes:
@@ -173,40 +154,29 @@ def encode_measurement(record: Glucose, *, exponent: int | None = None) -> bytes
 
 
 _CARB, _MEAL, _TESTER, _EXERCISE, _MEDICATION, _LITRES, _HBA1C, _EXTENDED = (1 << bit for bit in range(8))
-_CONTEXT_SIZES = ((_EXTENDED, 1), (_CARB, 3), (_MEAL, 1), (_TESTER, 1), (_EXERCISE, 3), (_MEDICATION, 3), (_HBA1C, 2))
 
 
 def decode_context(data: bytes) -> Context | Rejected:
     """Never raises. All flags of a context are known; extended ones may announce fields of a later specification."""
-    if not data:
-        return Rejected("empty")
-    flags = data[0]
-    size = 3 + sum(size for flag, size in _CONTEXT_SIZES if flags & flag)
-    if len(data) != size:
-        return Rejected("truncated" if len(data) < size else "too_long")
-    rest = _Reader(data[3:])
-    extended = rest.u8() if flags & _EXTENDED else None
-    if extended:
-        return Rejected("reserved_flag")
-    carbohydrate, carbohydrate_kg = (rest.u8(), rest.sfloat()) if flags & _CARB else (None, None)
-    meal = rest.u8() if flags & _MEAL else None
-    who = rest.u8() if flags & _TESTER else None
-    exercise_s, exercise_percent = (rest.u16(), rest.u8()) if flags & _EXERCISE else (None, None)
-    medication, amount = (rest.u8(), rest.sfloat()) if flags & _MEDICATION else (None, None)
+    found = _decoded("2A34", data)
+    if isinstance(found, Rejected):
+        return found
+    values, raw, specials = found.values, found.raw, found.specials
+    who = raw.get("who")
     return Context(
-        sequence=int.from_bytes(data[1:3], "little"),
-        extended=extended,
-        carbohydrate=carbohydrate,
-        carbohydrate_kg=carbohydrate_kg,
-        meal=meal,
+        sequence=values["sequence"],
+        extended=values["extended"],
+        carbohydrate=raw.get("carbohydrate"),
+        carbohydrate_kg=specials.get("carbohydrate_kg", values["carbohydrate_kg"]),
+        meal=raw.get("meal"),
         tester=None if who is None else who & 0x0F,
         health=None if who is None else who >> 4,
-        exercise_s=exercise_s,
-        exercise_percent=exercise_percent,
-        medication=medication,
-        medication_amount=amount,
-        medication_unit="L" if flags & _LITRES else "kg",
-        hba1c_percent=rest.sfloat() if flags & _HBA1C else None,
+        exercise_s=values["exercise_s"],
+        exercise_percent=values["exercise_percent"],
+        medication=raw.get("medication"),
+        medication_amount=specials.get("medication_amount", values["medication_amount"]),
+        medication_unit="L" if raw["flags"] & _LITRES else "kg",
+        hba1c_percent=specials.get("hba1c_percent", values["hba1c_percent"]),
     )
 
 
@@ -232,31 +202,6 @@ def encode_context(context: Context) -> bytes:
     return struct.pack("<BH", flags, context.sequence) + rest
 
 
-class _Reader:
-    """Little-endian numbers one after the other, from bytes whose length has been checked."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def u8(self) -> int:
-        return self._take(1)
-
-    def u16(self) -> int:
-        return self._take(2)
-
-    def s16(self) -> int:
-        word = self._take(2)
-        return word - 0x10000 if word & 0x8000 else word
-
-    def sfloat(self) -> float | Special:
-        return sfloat(self._take(2))
-
-    def _take(self, size: int) -> int:
-        start, self._at = self._at, self._at + size
-        return int.from_bytes(self._data[start : self._at], "little")
-
-
 def measurement_values(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
     """A 2A18 vector's fields by their published names. ProtocolError where the bytes are refused."""
     record = decode_measurement(data)
@@ -268,8 +213,8 @@ def measurement_values(data: bytes, _context: Mapping[str, Any]) -> dict[str, An
         "base_time": record.base_time and record.base_time.isoformat(),
         "time_offset_min": record.offset_min,
         "user_facing_time": user_time and user_time.isoformat(),
-        "type": SAMPLES.get(record.sample or 0),
-        "location": LOCATIONS.get(record.location or 0),
+        "type": record.sample_name,
+        "location": record.location_name,
         "status": None if record.status is None else list(record.status_names),
         "context_follows": record.context_follows,
     }
@@ -296,18 +241,22 @@ def told(context: Context) -> dict[str, str | int | float]:
     """What the user told, in words and numbers with their units; what was not told is not there."""
     amount_unit = "l" if context.medication_unit == "L" else "kg"
     fields: dict[str, str | int | float | Special | None] = {
-        "carbohydrate": CARBOHYDRATES.get(context.carbohydrate or 0),
+        "carbohydrate": _called("carbohydrate", context.carbohydrate),
         "carbohydrate_kg": context.carbohydrate_kg,
-        "meal": MEALS.get(context.meal or 0),
-        "tester": TESTERS.get(context.tester or 0),
-        "health": HEALTH.get(context.health or 0),
-        "exercise_s": None if context.exercise_s == EXERCISE_OVERRUN else context.exercise_s,
+        "meal": _called("meal", context.meal),
+        "tester": _called("tester", context.tester),
+        "health": _called("health", context.health),
+        "exercise_s": context.exercise_s,
         "exercise_percent": context.exercise_percent,
-        "medication": MEDICATIONS.get(context.medication or 0),
+        "medication": _called("medication", context.medication),
         f"medication_{amount_unit}": context.medication_amount,
         "hba1c_percent": context.hba1c_percent,
     }
     return {name: value for name, value in fields.items() if value is not None and not isinstance(value, Special)}
+
+
+def _called(field: str, code: int | None) -> str | None:
+    return meanings("2A34", field).get(code or 0)
 
 
 def control_point_values(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:

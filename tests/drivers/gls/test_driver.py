@@ -1,22 +1,26 @@
 """The driver against a meter on a real Bluetooth stack: bonded, read, cut half way, read again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from drivers.base import Driver
-from drivers.gls.driver import FAMILY, GlsDriver
+from drivers.base import Device, Driver, Setting
+from drivers.ble_values import Special
+from drivers.gls.driver import FAMILY, HERE, GlsDriver
 from drivers.gls.frame import Context, Glucose
 from drivers.gls.peer import GlucoseMeter
 from drivers.gls.racp import REPORT_ALL, report_from
 from drivers.local_time import local_time
+from drivers.profile import models_in
+from drivers.profile_models import load_model
 from gateway.core.clock import Anchor, SystemClock
 from gateway.core.errors import LinkError
-from tests.drivers.ble_ward import RecordingSink, device, ended, radio_space, running, scanning_adapter
+from gateway.core.model import Status
+from tests.drivers.ble_ward import RecordingSink, ended, radio_space, running, scanning_adapter
 
 ADDRESS = "F1:00:00:00:00:18"
 SOUND = Glucose(0, None, value=0.00111, sample=1, location=1, status=0)
@@ -27,6 +31,10 @@ class SyncedClock(SystemClock):
 
     def anchor(self) -> Anchor:
         return replace(super().anchor(), uncertainty_ns=10**7, source="ntp")
+
+
+def meter_of(settings: Mapping[str, Setting]) -> Device:
+    return Device("d-18", "gls", "contour_next_one", "virtual", "b-1", ADDRESS, settings)
 
 
 class Ward:
@@ -63,7 +71,7 @@ async def ward(**settings: str | bool) -> AsyncIterator[Ward]:
             meter.measure(SOUND, age_s=age_s)
         await meter.start()
         async with scanning_adapter(port, clock) as adapter, running(meter.run()):
-            yield Ward(meter, FAMILY.make([device("gls", ADDRESS, **settings)], adapter, clock))
+            yield Ward(meter, FAMILY.make([meter_of(settings)], adapter, clock))
 
 
 async def test_a_meter_is_bonded_its_clock_set_and_its_records_told_once_over_two_visits() -> None:
@@ -123,7 +131,7 @@ async def test_a_meter_that_sends_twice_garbles_and_hangs_up_behind_its_answer_i
         await house.visit()
         assert house.sequences() == [1, 2, 3]
         reasons = [reason for _, reason, _ in house.sink.rejections]
-        assert sorted(reasons) == ["repeated_record"] * 3 + ["reserved_flag"]
+        assert sorted(reasons) == ["repeated_record"] * 3 + ["reserved"]
 
 
 async def test_a_changed_battery_starts_the_numbers_anew_and_nothing_is_missed() -> None:
@@ -189,10 +197,25 @@ async def test_a_meter_just_read_is_left_alone_until_it_was_silent_or_a_minute_h
         assert house.meter.seen.requests == [REPORT_ALL]
 
 
+async def test_lo_on_the_display_is_told_with_the_limit_of_this_model() -> None:
+    async with ward() as house:
+        house.meter.change_battery()
+        house.meter.measure(Glucose(0, None, value=Special.NAN, sample=1, location=1, status=1 << 6))
+        await house.visit()
+        (told,) = (one for one in house.sink.measurements if one.quantity == "glucose")
+        assert (told.value, told.status) == (1.1, Status.UNDER)
+
+
+def test_every_model_of_the_family_decodes_its_own_vectors_and_has_its_range() -> None:
+    assert set(FAMILY.models) == {"gls_generic", "accu_chek_guide", "contour_next_one", "taidoc_gls"}
+    for path in models_in(HERE).values():
+        assert load_model(path).device.capability["glucose"].range is not None
+
+
 @pytest.mark.parametrize(
     "settings", [{"low_limit": "low"}, {"low_limit": 9.0, "high_limit": 3.0}, {"last_record": "no hex"}]
 )
 async def test_a_setting_that_cannot_be_meant_is_refused(settings: dict[str, str | bool]) -> None:
     async with radio_space() as (_, port), scanning_adapter(port) as adapter:
         with pytest.raises(ValueError, match=next(iter(settings))):
-            GlsDriver(device("gls", ADDRESS, **settings), adapter, SystemClock())
+            GlsDriver(meter_of(settings), adapter, SystemClock())

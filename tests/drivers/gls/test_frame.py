@@ -74,7 +74,7 @@ def test_what_a_meter_sends_is_what_is_read_and_no_shorter_or_longer_frame_is(re
         Context,
         sequence=st.integers(0, 0xFFFF),
         meal=st.none() | st.integers(0, 255),
-        exercise_s=st.none() | st.integers(0, 0xFFFF),
+        exercise_s=st.none() | st.integers(0, 0xFFFE),
         exercise_percent=st.just(0),
         carbohydrate=st.just(2),
         carbohydrate_kg=st.integers(0, 2000).map(lambda grams: grams / 1000),
@@ -106,9 +106,15 @@ def test_a_context_by_hand_says_meal_carbohydrates_and_medication() -> None:
     }
 
 
+def test_an_exercise_longer_than_the_meter_can_say_is_not_told_as_18_hours() -> None:
+    decoded = decode_context(encode_context(Context(1, exercise_s=0xFFFF, exercise_percent=50)))
+    assert isinstance(decoded, Context)
+    assert told(decoded) == {"exercise_percent": 50}
+
+
 def test_a_reserved_flag_is_refused_and_not_guessed_at() -> None:
-    assert decode_measurement(bytes.fromhex("200100e8070614080000")) == Rejected("reserved_flag")
-    assert decode_context(bytes.fromhex("80010001")) == Rejected("reserved_flag")
+    assert decode_measurement(bytes.fromhex("200100e8070614080000")) == Rejected("reserved")
+    assert decode_context(bytes.fromhex("80010001")) == Rejected("reserved")
 
 
 def test_a_date_that_is_none_is_refused() -> None:
