@@ -35,10 +35,13 @@ def tell(
     *,
     status: Status = Status.VALID,
     is_spot: bool = False,
+    record: str = "",
+    window_s: float = 0.0,
 ) -> bool:
     """Tell each value by its quantity, in the quantity's unit; or reject all of them with their bytes. True when told.
 
     is_spot: a single reading, whose refusal is an event too; in a stream the next second brings another.
+    record: which stored record of the device it is, window_s: span of signal behind the values, as in Measurement.
     """
     if fault := fault_of(values):
         if is_spot:
@@ -48,5 +51,7 @@ def tell(
         return False
     for name, value in values.items():
         unit = QUANTITIES[name].unit
-        sink.measurement(Measurement(device.bed, device.id, name, float(value), unit, at, status=status))
+        sink.measurement(
+            Measurement(device.bed, device.id, name, float(value), unit, at, window_s, status=status, record=record)
+        )
     return True

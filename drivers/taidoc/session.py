@@ -225,7 +225,7 @@ class Session:
         dated = age_s is not None and age_s * 1e9 <= record.at.mono_ns
         when = record.at.plus_s(-age_s) if dated and age_s is not None else record.at
         told = "" if record.shown is None else f"{record.shown.isoformat()} {record.value.data.hex()}"
-        if tell(sink, device, when, record.raw, found.values, found.status, record=told):
+        if tell(sink, device, when, record.raw, found.values, status=found.status, record=told):
             detail: dict[str, str | float] = dict(found.original)
             detail["time_source"] = "device" if dated else "gateway"
             if record.shown is not None:
