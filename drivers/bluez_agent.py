@@ -75,7 +75,7 @@ class Agent(ServiceInterface):
     async def register(self, bus: BluezBus) -> None:
         """Become the default agent of this BlueZ. BleakDBusError."""
         self._bus = bus
-        bus.bus.export(PATH, self)
+        bus.export(PATH, self)
         await bus.call("/org/bluez", MANAGER, "RegisterAgent", "os", [PATH, self.capability.value])
         await bus.call("/org/bluez", MANAGER, "RequestDefaultAgent", "o", [PATH])
 

@@ -12,6 +12,7 @@ from bleak.exc import BleakDBusError
 from dbus_fast import BusType, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import AuthError, InvalidAddressError
+from dbus_fast.service import ServiceInterface
 from dbus_fast.unpack import unpack_variants
 
 BLUEZ = "org.bluez"
@@ -31,6 +32,7 @@ class BluezBus:
 
     def __init__(self, bus: MessageBus) -> None:
         self.bus = bus
+        self._exported: list[tuple[str, ServiceInterface]] = []
         self._ended = asyncio.create_task(self._until_ended())
 
     async def call(
@@ -90,12 +92,19 @@ class BluezBus:
                 )
             )  # fmt: skip
 
+    def export(self, path: str, interface: ServiceInterface) -> None:
+        """Put an own object on the bus until it is closed."""
+        self.bus.export(path, interface)
+        self._exported.append((path, interface))
+
     async def gone(self) -> None:
         """Return when the connection itself has ended. A wait that is cancelled leaves the next one unharmed."""
         await asyncio.wait({self._ended})
 
     async def close(self) -> None:
-        """Return when the socket is closed."""
+        """Return when the socket is closed; own objects may be put on the next bus."""
+        for path, interface in self._exported:
+            self.bus.unexport(path, interface)
         self.bus.disconnect()
         await self.gone()
 

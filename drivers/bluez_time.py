@@ -6,6 +6,7 @@ from typing import Annotated
 
 from dbus_fast import PropertyAccess
 from dbus_fast.annotations import DBusBool, DBusBytes, DBusDict, DBusObjectPath, DBusSignature, DBusStr
+from dbus_fast.errors import DBusError
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
 from drivers import ble_time
@@ -15,7 +16,7 @@ ROOT = "/org/carebed/time"
 MANAGER = "org.bluez.GattManager1"
 
 Strings = Annotated[list[str], DBusSignature("as")]
-Now = Callable[[], datetime]  # the site's wall clock, with its zone
+Now = Callable[[], datetime | None]  # the site's wall clock, with its zone; None while the box does not know the time
 
 
 class _Service(ServiceInterface):
@@ -34,7 +35,7 @@ class _Service(ServiceInterface):
 class _Characteristic(ServiceInterface):
     """Read at the moment of asking: a value kept would be an old time."""
 
-    def __init__(self, uuid: str, service: str, flags: list[str], value: Callable[[], bytes]) -> None:
+    def __init__(self, uuid: str, service: str, flags: list[str], value: Callable[[], bytes | None]) -> None:
         super().__init__("org.bluez.GattCharacteristic1")
         self._uuid = uuid
         self._service = service
@@ -56,11 +57,14 @@ class _Characteristic(ServiceInterface):
 
     @dbus_property(access=PropertyAccess.READ, name="Value")
     def value(self) -> DBusBytes:
-        return self._value()
+        return self._value() or b""
 
     @dbus_method(name="ReadValue")
     def read_value(self, _options: DBusDict) -> DBusBytes:
-        return self._value()
+        value = self._value()
+        if value is None:  # a wrong time in a meter would be on every reading it stores
+            raise DBusError("org.bluez.Error.Failed", "the time is not known")
+        return value
 
     @dbus_method(name="StartNotify")
     def start_notify(self) -> None:
@@ -84,17 +88,17 @@ class TimeService:
         self._service = _Service()
         path = f"{ROOT}/service0"
         self._time = _Characteristic(
-            ble_time.CURRENT_TIME, path, ["read", "notify"], lambda: ble_time.current_time(now())
+            ble_time.CURRENT_TIME, path, ["read", "notify"], lambda: self._encoded(ble_time.current_time)
         )
         self._zone = _Characteristic(
-            ble_time.LOCAL_TIME_INFORMATION, path, ["read"], lambda: ble_time.local_time_information(now())
+            ble_time.LOCAL_TIME_INFORMATION, path, ["read"], lambda: self._encoded(ble_time.local_time_information)
         )
 
     def export(self, bus: BluezBus) -> None:
         """Put the objects on the bus; `register` tells an adapter of them."""
-        bus.bus.export(f"{ROOT}/service0", self._service)
-        bus.bus.export(f"{ROOT}/service0/char0", self._time)
-        bus.bus.export(f"{ROOT}/service0/char1", self._zone)
+        bus.export(f"{ROOT}/service0", self._service)
+        bus.export(f"{ROOT}/service0/char0", self._time)
+        bus.export(f"{ROOT}/service0/char1", self._zone)
 
     async def register(self, bus: BluezBus, adapter: str) -> None:
         """Offer the service on one adapter. BleakDBusError."""
@@ -102,4 +106,10 @@ class TimeService:
 
     def adjusted(self, reason: ble_time.Reason) -> None:
         """Tell subscribers that the wall clock has jumped."""
-        self._time.changed(ble_time.current_time(self._now(), reason))
+        value = self._encoded(lambda local: ble_time.current_time(local, reason))
+        if value is not None:
+            self._time.changed(value)
+
+    def _encoded(self, encode: Callable[[datetime], bytes]) -> bytes | None:
+        local = self._now()
+        return None if local is None else encode(local)

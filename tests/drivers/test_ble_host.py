@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from dbus_fast import Message, MessageType, Variant
+from dbus_fast.service import ServiceInterface
 from dbus_fast.unpack import unpack_variants
 
 from drivers import ble_time
@@ -274,6 +275,16 @@ async def test_a_meter_reads_the_time_from_the_box(bluez: FakeBluez) -> None:
             assert bytes(read.body[0]) == value
 
 
+async def test_while_the_box_does_not_know_the_time_no_meter_gets_one(bluez: FakeBluez) -> None:
+    host = BluezHost(SystemClock(), ["hci0"], allowed=lambda _: True, on_event=lambda _: None, now=lambda: None)
+    async with running(host.run()), asyncio.timeout(WAIT_S):
+        await bluez.registered.wait()
+        ((sender, root),) = bluez.applications
+        for path in (f"{root}/service0/char0", f"{root}/service0/char1"):
+            reply = await bluez.call(sender, path, "org.bluez.GattCharacteristic1", "ReadValue", "a{sv}", [{}])
+            assert reply.error_name == "org.bluez.Error.Failed"
+
+
 async def test_a_subscribed_meter_is_told_that_the_clock_has_jumped(bluez: FakeBluez) -> None:
     async with house(bluez) as built:
         ((sender, root),) = bluez.applications
@@ -313,6 +324,9 @@ async def test_a_restarted_bluetoothd_ends_the_host_and_the_next_run_registers_a
             with pytest.raises(LinkError, match="left the bus"):
                 await run
             await bluez.start()
+        assert host.time is not None
+        assert host.time._time._notifying is False
+        assert not ServiceInterface._get_buses(host.time._time)  # a dead bus would be written to with the next change
 
 
 async def test_without_bluetoothd_the_host_says_what_to_do(bluez: FakeBluez) -> None:
