@@ -5,7 +5,7 @@ it, so a true frame hidden in a damaged one is still found. Memory never exceeds
 """
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from drivers.profile_schema import SIZES, Framer
@@ -74,10 +74,14 @@ class Rejects:
 
 
 class Layout:
-    """A [framer] made ready: sizes, checksum, and the way back for the device's end."""
+    """A [framer] made ready: sizes, checksum, and the way back for the device's end.
 
-    def __init__(self, framer: Framer) -> None:
+    sizes: bytes of data that a key always has; another length is a false head, which need not be waited for.
+    """
+
+    def __init__(self, framer: Framer, sizes: Mapping[bytes, int] | None = None) -> None:
         self.framer = framer
+        self._sizes = sizes or {}
         self.head = bytes.fromhex(framer.head)
         self.tail = bytes.fromhex(framer.tail) if framer.tail else b""
         self.checksum_size, self._checksum = CHECKSUMS[framer.checksum.kind]
@@ -92,7 +96,8 @@ class Layout:
         given = self._head_sum
         if given is not None and frame[given.at] != CHECKSUMS[given.kind][1](frame[: given.at]):
             return False
-        return self.data_size(frame) is not None
+        size = self.data_size(frame)
+        return size is not None and (not self._sizes or self._sizes.get(self.key(frame), size) == size)
 
     def key(self, frame: bytes) -> bytes:
         """The bytes that say which message a frame is."""
@@ -129,7 +134,7 @@ class Layout:
 
     def verdict(self, frame: bytes) -> str:
         if len(frame) == self.needed and not self.head_fits(frame):
-            return "length" if self.data_size(frame) is None else "head_checksum"
+            return "head_checksum" if self._head_sum is not None and self.data_size(frame) is not None else "length"
         return "" if self.is_intact(frame) else "checksum"
 
     def is_intact(self, frame: bytes) -> bool:

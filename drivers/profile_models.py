@@ -14,6 +14,7 @@ from drivers.profile_ble import Source
 from drivers.profile_frames import Cut, Layout, StreamDecoder
 from drivers.profile_line import LineDecoder, LineStream
 from drivers.profile_message import Decoded, MessageDecoder
+from drivers.profile_parts import SIZES, WIDE_SIZES
 from drivers.profile_schema import Framer, Message, Profile, Vector
 from gateway.core.errors import ConfigError, Fault, ProtocolError
 
@@ -50,7 +51,8 @@ class Framed:
             raise ConfigError(profile.device.id, (fault,))
         self.profile = profile
         self.framer: Framer = profile.framer
-        self.layout = Layout(profile.framer)
+        sizes = {key: size for message in profile.message if (size := _size(message)) for key in message.keys}
+        self.layout = Layout(profile.framer, sizes if _key_in_head(profile.framer) else None)
         self._messages: dict[bytes, Compiled] = {}
         for message in profile.message:
             compiled = Compiled(message, MessageDecoder(message.field, profile.framer.byte_order))
@@ -86,6 +88,19 @@ class Framed:
             reason = next(iter(rejects.counts), "short")
             raise ProtocolError(f"{reason}: no frame in these bytes", hint="compare head, length and checksum")
         return cuts[0]
+
+
+def _size(message: Message) -> int | None:
+    """Bytes of data that a message always has; None where they depend on its content."""
+    if any(entry.repeat or entry.when or entry.type_if or entry.type == "ascii" for entry in message.field):
+        return None
+    return sum(WIDE_SIZES[entry.type] for entry in message.field)
+
+
+def _key_in_head(framer: Framer) -> bool:
+    """True when the key is there as soon as a head is judged."""
+    judged = framer.data_at if framer.head_checksum else framer.length.at + SIZES[framer.length.type]
+    return all(at < judged for at in framer.key_at)
 
 
 def decode(profile: Profile, vector: Vector) -> Mapping[str, Any]:
