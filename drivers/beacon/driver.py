@@ -5,6 +5,7 @@ Settings: those of settings.py and pattern.py; purpose "sos" (default) or "servi
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Sink
 from drivers.beacon import frame
@@ -15,6 +16,7 @@ from drivers.beacon.settings import read
 from drivers.ble_gatt import patience_s
 from drivers.ble_link import Advert, BleAdapter
 from drivers.hrs.frame import Rejected
+from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.model import Detail, Event, Measurement, Stamp
 from gateway.core.quantities import QUANTITIES
@@ -26,7 +28,7 @@ ADDRESS_S = 120.0  # so long an address stands for the identity it showed; bands
 STRONGEST_DBM = 20  # 127 says "not known" (Core 5.4 Vol 4 E 7.7.65.2)
 ADDRESSES = 8  # addresses remembered
 
-MODELS = ("ibeacon_generic", "eddystone_generic", "minew_pendant", "kkm_pendant", "feasycom_pendant")
+HERE = Path(__file__).parent
 
 
 class BeaconDriver:
@@ -221,4 +223,4 @@ def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver
     return BeaconDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("beacon", "ble-adv", MODELS, make)
+FAMILY: Family[BleAdapter] = Family("beacon", "ble-adv", tuple(models_in(HERE)), make)

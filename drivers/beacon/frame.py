@@ -1,5 +1,7 @@
 """iBeacon (manufacturer data 0x004C) and Eddystone (service data 0xFEAA): bytes to values and back.
 
+The layouts of iBeacon, UID and TLM are the profiles'; what is no row of numbers (a URL, which frame it is) is code.
+
 Sources: Apple "Proximity Beacon Specification" R1; github.com/google/eddystone protocol-specification; vectors in
 tests/vectors/beacons.json. Everything else under Apple's number is its telephones' talk.
 """
@@ -7,11 +9,16 @@ tests/vectors/beacons.json. Everything else under Apple's number is its telephon
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from drivers.hrs.frame import Rejected
+from drivers.profile_vectors import sources
 from gateway.core.errors import ProtocolError
+
+IBEACON_PROFILE = Path(__file__).parent / "ibeacon_generic.toml"
+EDDYSTONE_PROFILE = Path(__file__).parent / "eddystone_generic.toml"
 
 APPLE = 0x004C
 EDDYSTONE = "0000feaa-0000-1000-8000-00805f9b34fb"
@@ -100,8 +107,8 @@ def decode_ibeacon(data: bytes) -> IBeacon | Rejected:
         return Rejected("not_ibeacon")
     if len(data) != 23:
         return Rejected("length")
-    major, minor, power_dbm = struct.unpack(">HHb", data[18:])
-    return IBeacon(UUID(bytes=data[2:18]), major, minor, power_dbm)
+    found = sources(IBEACON_PROFILE).decoders[0].decode(data).values
+    return IBeacon(UUID(bytes=bytes(found["uuid"])), found["major"], found["minor"], found["power"])
 
 
 def encode_ibeacon(beacon: IBeacon) -> bytes:
@@ -116,8 +123,7 @@ def decode_eddystone(data: bytes) -> Eddystone | Rejected:
     kind = data[0]
     power_dbm = data[1] - 256 if data[1] > 127 else data[1]
     if kind == _UID:
-        # 20 bytes as specified; many beacons leave the two reserved ones out
-        return Uid(power_dbm, data[2:12], data[12:18]) if len(data) in (18, 20) else Rejected("length")
+        return _uid(data) if len(data) in (18, 20) else Rejected("length")  # many leave the two reserved bytes out
     if kind == _URL:
         return _url(power_dbm, data[2:])
     if kind == _TLM:
@@ -142,6 +148,11 @@ def encode_telemetry(telemetry: Telemetry) -> bytes:
     )
 
 
+def _uid(data: bytes) -> Uid:
+    found = sources(EDDYSTONE_PROFILE).decoders[0].decode(data).values
+    return Uid(found["power"], bytes(found["namespace"]), bytes(found["instance"]))
+
+
 def _url(power_dbm: int, data: bytes) -> Url | Rejected:
     if not data or data[0] >= len(_SCHEMES):
         return Rejected("url_scheme")
@@ -164,13 +175,8 @@ def _telemetry(data: bytes) -> Telemetry | EncryptedTelemetry | Rejected:
         return Rejected("tlm_version")
     if len(data) != 14:
         return Rejected("length")
-    millivolts, temperature, adv_count, ticks = struct.unpack(">HhII", data[2:])
-    return Telemetry(
-        voltage_v=millivolts / 1000 if millivolts else None,
-        temperature_cel=None if temperature & 0xFFFF == _NO_TEMPERATURE else temperature / 256,
-        adv_count=adv_count,
-        uptime_s=ticks / 10,
-    )
+    found = sources(EDDYSTONE_PROFILE).decoders[1].decode(data).values
+    return Telemetry(found["voltage"], found["temperature"], found["adv_count"], found["uptime"])
 
 
 def manufacturer_values(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:

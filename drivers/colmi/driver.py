@@ -9,6 +9,7 @@ tells nothing twice.
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TypeVar
 
 from drivers.base import Device, Driver, Family, Setting, Sink
@@ -17,6 +18,7 @@ from drivers.ble_link import BleAdapter, Use
 from drivers.colmi import frame
 from drivers.hrs.frame import Rejected
 from drivers.local_time import time_is_known
+from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Detail, Event, Measurement, Stamp
@@ -32,7 +34,7 @@ LOG_LIMIT_S = 20.0  # a day's log; it comes within some seconds
 SPOT_LIMIT_S = 45.0  # the ring says 0 for about 20 s before it has found the pulse
 CONTINUE_S = 2.0  # how often a realtime reading is asked to go on
 DAY_S = 86_400
-MODELS = ("colmi_r02", "colmi_r03", "colmi_r06", "colmi_r10")
+HERE = Path(__file__).parent
 
 AnswerT = TypeVar("AnswerT", frame.TimeSet, frame.Battery, frame.LogSettings)
 
@@ -248,4 +250,4 @@ def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver
     return ColmiDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("colmi", "ble-gatt", MODELS, make)
+FAMILY: Family[BleAdapter] = Family("colmi", "ble-gatt", tuple(models_in(HERE)), make)
