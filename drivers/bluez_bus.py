@@ -32,7 +32,6 @@ class BluezBus:
 
     def __init__(self, bus: MessageBus) -> None:
         self.bus = bus
-        self._exported: list[tuple[str, ServiceInterface]] = []
         self._ended = asyncio.create_task(self._until_ended())
 
     async def call(
@@ -93,9 +92,8 @@ class BluezBus:
             )  # fmt: skip
 
     def export(self, path: str, interface: ServiceInterface) -> None:
-        """Put an own object on the bus until it is closed."""
+        """Put an own object on the bus until it is closed; dbus_fast takes it off by itself then."""
         self.bus.export(path, interface)
-        self._exported.append((path, interface))
 
     async def gone(self) -> None:
         """Return when the connection itself has ended. A wait that is cancelled leaves the next one unharmed."""
@@ -103,8 +101,6 @@ class BluezBus:
 
     async def close(self) -> None:
         """Return when the socket is closed; own objects may be put on the next bus."""
-        for path, interface in self._exported:
-            self.bus.unexport(path, interface)
         self.bus.disconnect()
         await self.gone()
 
