@@ -7,6 +7,8 @@ is compiled, because an SOS must not wait for arithmetic. The stop is the revers
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gateway import config as configuration
@@ -29,6 +31,7 @@ from gateway.worker_link import WorkerName
 log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 0, 70, 75, 78  # sysexits.h: EX_SOFTWARE, EX_TEMPFAIL, EX_CONFIG
+FILE_LOOK_S = 2.0  # real time between two looks whether a broken file was mended
 STORE_RETRY_S = 10.0  # real time between two tries to open the databases
 FAULT_HOST = "127.0.0.1"  # never another address while the file that would say so is broken
 STUCK_S = 10.0  # real time without a tick of the pipeline after which the watchdog is no longer fed
@@ -51,26 +54,37 @@ def run(path: Path) -> int:
 
 def _run(path: Path) -> int:
     """StoreBusyError and LinkError: somebody else has the databases, the page's port or the command line's socket."""
-    try:
-        config = configuration.load(path)
-    except ConfigError as error:
-        log.error("%s", error)
-        return asyncio.run(_explain(error, path)) or EXIT_CONFIG
     told = ""
     while True:
+        seen = _fingerprint(path)
         try:
-            return asyncio.run(_live(config))
+            return asyncio.run(_live(configuration.load(path)))
         except ConfigError as error:
             log.error("%s", error)
-            return asyncio.run(_explain(error, path)) or EXIT_CONFIG
+            changed = partial(_has_changed, path, seen)
+            if (code := asyncio.run(_explain(error, path, again=changed, look_s=FILE_LOOK_S))) is not None:
+                return code
         except StoreBusyError:
             raise
         except StoreError as error:  # a disk without room, or one that is not there yet: it may pass
             log.log(logging.DEBUG if str(error) == told else logging.ERROR, "%s (%s)", error, error.hint)
             told = str(error)
-            fault = Fault(0, "paths.state_dir", told, error.hint)
-            if asyncio.run(_explain(ConfigError(str(path), (fault,)), path, retry_s=STORE_RETRY_S)) is not None:
+            fault = ConfigError(str(path), (Fault(0, "paths.state_dir", told, error.hint),))
+            if asyncio.run(_explain(fault, path, again=lambda: True, look_s=STORE_RETRY_S)) is not None:
                 return EXIT_FAILED
+
+
+def _fingerprint(path: Path) -> tuple[int, int] | None:
+    """What tells a mended file from the broken one; None while there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _has_changed(path: Path, seen: tuple[int, int] | None) -> bool:
+    return _fingerprint(path) != seen
 
 
 async def _live(config: Config) -> int:
@@ -104,8 +118,11 @@ def _on_hangup(notifier: Notifier, config: Config) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-async def _explain(error: ConfigError, path: Path, *, retry_s: float | None = None) -> int | None:
-    """Stay up and serve the one page that says what is wrong, until told to stop; None when it is time to try again."""
+async def _explain(error: ConfigError, path: Path, *, again: Callable[[], bool], look_s: float) -> int | None:
+    """Stay up and serve the one page that says what is wrong, until told to stop; None when it is time to try again.
+
+    again: asked every `look_s` of real time.
+    """
     stop = _stop_event()
     notifier = Notifier()
     port, runtime = configuration.salvage(path)
@@ -115,8 +132,12 @@ async def _explain(error: ConfigError, path: Path, *, retry_s: float | None = No
     notifier.ready(f"{len(error.faults)} faults in {error.path}: see the page, or carebed check-config {error.path}")
     stopped = asyncio.create_task(stop.wait())
     feeding = asyncio.create_task(notifier.feed_watchdog(SystemClock(), lambda: True))
-    await asyncio.wait({page, stopped}, timeout=retry_s, return_when=asyncio.FIRST_COMPLETED)
-    told = page.done() or stop.is_set()
+    told = False
+    while not told:
+        done, _ = await asyncio.wait({page, stopped}, timeout=look_s, return_when=asyncio.FIRST_COMPLETED)
+        told = bool(done)
+        if not told and again():
+            break
     if told:
         notifier.stopping("stopping")
     if page.done():

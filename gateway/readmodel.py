@@ -7,17 +7,19 @@ beds, devices and parts, or by the constants below.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.base import Device
 from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
 from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
+from gateway.devicebook import DeviceBook
 from gateway.process import Usage
 from gateway.store.rows import TECHNICAL
 from gateway.views import (
     AlarmState,
     BedState,
+    BlindRule,
     DeviceState,
     Health,
     Inventory,
@@ -31,12 +33,9 @@ from gateway.views import (
     stream_state_of,
     uplink_told,
     value_of,
-    why,
 )
 
 CLOSED_KEPT = 200  # newest closed alarms held in memory; older ones are asked of the store
-REASONS_KEPT = 20  # different reasons of rejection by device; more are summed under "other"
-SHOWN_RAW_BYTES = 64
 RANK = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -77,19 +76,6 @@ class Identity:
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What is known of one device since start."""
-
-    state: str = "never"
-    reason: str = ""
-    last: Stamp | None = None
-    rssi_dbm: int | None = None
-    rejected: dict[str, int] = field(default_factory=dict)
-    raw: bytes = b""
-    lost: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class _State:
     state: str
     reason: str
@@ -111,9 +97,9 @@ class ReadModel:
         self._usage = Usage(clock)
         self._beds: dict[str, Bed] = {}
         self._rooms: dict[str, str] = {}
-        self._devices: dict[str, Device] = {}
         self._inventory_rev = 0
-        self._seen: dict[str, _Seen] = {}
+        self.devicebook = DeviceBook(clock, self._when)
+        self._blind: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
         self._last_event: dict[str, Event] = {}
         self._open: dict[str, Alarm] = {}
@@ -131,8 +117,7 @@ class ReadModel:
         """The registry as it is now; what is known of devices that stay is kept. rooms: name by id."""
         self._rooms = dict(rooms or {})
         self._beds = {bed.id: bed for bed in beds}
-        self._devices = {device.id: device for device in devices}
-        self._seen = {name: self._seen.get(name, _Seen()) for name in self._devices}
+        self.devicebook.set_devices(devices)
         self._inventory_rev = rev
         self._changed()
 
@@ -145,19 +130,24 @@ class ReadModel:
         """Show a number that its owner holds: depth of a queue, free disk space."""
         self._gauges[name] = read
 
+    def watch_blind(self, read: Callable[[], Sequence[tuple[str, str, str]]]) -> None:
+        """Show which rules see nothing: (rule, bed, quantity), as the engine says."""
+        self._blind = read
+
     def saw_measurement(self, measurement: Measurement) -> None:
         """A value older than the one known (the worker replays what it missed) does not become the newest."""
         known = self._values.setdefault((measurement.bed, measurement.quantity), {})
         if measurement.device not in known or known[measurement.device].at <= measurement.at:
             known[measurement.device] = measurement
-        self._heard(measurement.device, measurement.at)
+        self.devicebook.measured(measurement)
+        self.devicebook.heard(measurement.device, measurement.at)
         self._changed()
 
     def saw_event(self, event: Event) -> None:
         if event.bed is not None and event.kind not in TECHNICAL:
             self._last_event[event.bed] = event
         if event.device is not None:
-            self._device_event(event)
+            self.devicebook.happened(event)
         if told := uplink_told(event):
             self.saw_uplink(*told)
         if told := part_told(event):
@@ -178,20 +168,17 @@ class ReadModel:
         self._changed()
 
     def saw_sign_of_life(self, device: str, at: Stamp, rssi_dbm: int | None) -> None:
-        self._heard(device, at)
-        if rssi_dbm is not None and device in self._seen:
-            self._seen[device].rssi_dbm = rssi_dbm
+        if rssi_dbm is not None:
+            self.devicebook.signal(device, rssi_dbm)
+        if self.devicebook.heard(device, at):
+            self._changed()
 
     def saw_rejection(self, device: str, reason: str, raw: bytes, count: int) -> None:
-        seen = self._seen.setdefault(device, _Seen())
-        key = reason if reason in seen.rejected or len(seen.rejected) < REASONS_KEPT else "other"
-        seen.rejected[key] = seen.rejected.get(key, 0) + count
-        seen.raw = raw[:SHOWN_RAW_BYTES]
+        self.devicebook.rejected(device, reason, raw, count)
         self._changed()
 
     def saw_loss(self, device: str, channel: str, lost: int) -> None:
-        seen = self._seen.setdefault(device, _Seen())
-        seen.lost[channel] = seen.lost.get(channel, 0) + lost
+        self.devicebook.lost(device, channel, lost)
         self._changed()
 
     def saw_state(self, part: str, state: str, detail: str = "") -> None:
@@ -261,7 +248,12 @@ class ReadModel:
         return tuple(shown[:limit])
 
     def devices(self) -> tuple[DeviceState, ...]:
-        return tuple(self._device(device) for device in self._devices.values())
+        return self.devicebook.states()
+
+    def blind(self) -> tuple[BlindRule, ...]:
+        """Rules that see nothing in a bed, each once."""
+        found = dict.fromkeys(BlindRule(*one) for one in self._blind())
+        return tuple(one for one in found if one.bed in self._beds)
 
     def inventory(self) -> Inventory:
         return Inventory(
@@ -318,27 +310,6 @@ class ReadModel:
             states[name] = _State(state, reason, since)
             self._changed()
 
-    def _heard(self, device: str, at: Stamp) -> None:
-        seen = self._seen.get(device)
-        if seen is None:
-            return
-        if seen.last is None or at > seen.last:
-            seen.last = at
-        if seen.state in ("never", "lost"):
-            seen.state, seen.reason = "up", ""
-            self._changed()
-
-    def _device_event(self, event: Event) -> None:
-        seen = self._seen.get(event.device or "")
-        if seen is None:
-            return
-        if event.kind == "link_up" or event.detail.get("active") is False:  # the end of a device_fault
-            seen.state, seen.reason, seen.last = "up", "", event.at
-        elif state := {"link_lost": "lost", "device_fault": "fault"}.get(event.kind):
-            seen.state, seen.reason = state, why(event)
-        else:
-            self._heard(event.device or "", event.at)
-
     def _bed(self, bed: Bed, alarms: Sequence[AlarmState]) -> BedState:
         quantities = sorted(quantity for owner, quantity in self._values if owner == bed.id)
         values = {quantity: self._value(bed.id, quantity) for quantity in quantities}
@@ -354,7 +325,7 @@ class ReadModel:
             values=tuple(value for value in values.values() if value),
             last_event=happening_of(last, self._clock.now(), self._utc_ms) if last else None,
             alarms=tuple(alarm for alarm in alarms if alarm.bed == bed.id),
-            devices=tuple(self._device(device) for device in self._devices.values() if device.bed == bed.id),
+            devices=self.devicebook.states(bed.id),
         )
 
     def _value(self, bed: str | None, quantity: str) -> Value | None:
@@ -365,25 +336,6 @@ class ReadModel:
         contact = quantity == "bed_occupied"
         return min(
             shown, key=lambda value: (value.stale, contact and value.origin != "device", -value.quality, value.age_s)
-        )
-
-    def _device(self, device: Device) -> DeviceState:
-        seen = self._seen.get(device.id, _Seen())
-        battery = self._values.get((device.bed, "battery"), {}).get(device.id)
-        return DeviceState(
-            id=device.id,
-            family=device.family,
-            model=device.model,
-            link=device.link,
-            bed=device.bed,
-            state=seen.state,
-            reason=seen.reason,
-            last_seen_s=max(0.0, self._clock.now().since_s(seen.last)) if seen.last else None,
-            rssi_dbm=seen.rssi_dbm,
-            battery_percent=battery.value if battery else None,
-            rejected=dict(seen.rejected),
-            last_rejected=seen.raw.hex(" "),
-            lost_samples=dict(seen.lost),
         )
 
     def _alarm(self, alarm: Alarm) -> AlarmState:

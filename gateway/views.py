@@ -7,6 +7,7 @@ Nothing in here names a person: beds and residents are ids.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from drivers.capability import Sight
 from gateway.core.model import Alarm, Event, Measurement, Stamp, Status
 
 STALE_AFTER_S = {"heart_rate": 20.0, "respiration_rate": 40.0, "bed_occupied": 30.0, "ibi": 20.0}
@@ -81,10 +82,37 @@ class AlarmState:
 
 
 @dataclass(frozen=True, slots=True)
+class SosState:
+    """One way to call for help. input: of a contact module, else "".
+
+    way: how it is supervised, "beacon", "loop", "link" or "none". proof: "supervised", "silent" (it should have proved
+    itself and has not) or "unsupervised": then a test press falls due by test_by_utc_ms.
+    """
+
+    input: str
+    bed: str | None
+    way: str
+    proof: str
+    test_due: bool
+    test_by_utc_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlindRule:
+    """A rule that sees nothing in a bed: nobody there delivers the quantity, or not where the rule's limit lies."""
+
+    rule: str
+    bed: str
+    quantity: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceState:
     """state: "never" (not heard since start), "up", "lost" or "fault"; reason says why, in a technician's words.
 
     rejected: frames not understood, by reason, since start; last_rejected: hex of the newest. lost_samples since start.
+    worn, charging: None where the device cannot tell or has not. sees: what it measures, and what of it is hidden from
+    it. sos: its ways to call for help.
     """
 
     id: str
@@ -100,6 +128,10 @@ class DeviceState:
     rejected: Mapping[str, int]
     last_rejected: str
     lost_samples: Mapping[str, int]
+    worn: bool | None = None
+    charging: bool | None = None
+    sees: tuple[Sight, ...] = ()
+    sos: tuple[SosState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,6 +156,9 @@ class WorkerLink:
             return 0.0
         try:
             reason = await self._live(life)
+        except Exception:
+            self._buffer.rewind(blame=False)  # the supervisor tells what went wrong; the next worker begins in order
+            raise
         finally:
             await _end(life.process)
         lived_s = (self._clock.real_ns() - life.started_ns) / 1e9

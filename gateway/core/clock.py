@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Protocol
 
 from gateway.core.model import Stamp
@@ -64,10 +65,16 @@ def utc_text(anchor: Anchor, at: Stamp) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    """Loaded once: an anchor is asked for with every fact."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _kernel_sync() -> tuple[str, int]:
     """(source, uncertainty_ns) as the kernel's NTP discipline has it (ntp_adjtime(3)); ("none", ...) if unsynced."""
     buffer = (ctypes.c_long * 32)()  # struct timex: modes at 0, maxerror (µs) is the fourth long on 64-bit Linux
-    state = ctypes.CDLL(None, use_errno=True).ntp_adjtime(ctypes.byref(buffer))
+    state = _libc().ntp_adjtime(ctypes.byref(buffer))
     if state in (-1, 5):  # TIME_ERROR: not synchronised
         return "none", UNKNOWN_UNCERTAINTY_NS
     return "ntp", int(buffer[3]) * 1000

@@ -189,19 +189,19 @@ async def oximeter(air: Air, model: str) -> None:
 
 
 async def advert_scale(air: Air, model: str) -> None:
-    """Somebody stands on it every STORY_S: the frames of the model's own file."""
+    """Somebody stands on it every STORY_S; the scale goes on telling it for some seconds, as they do."""
+    from drivers.mi_scale.frame import IMPEDANCE, STABILIZED, encode_composition, encode_weight
     from drivers.mi_scale.peer import MiScale
-    from drivers.profile_models import load_model
-    from gateway.demo.scenes_wired import path_of
 
-    profile = load_model(path_of("mi_scale", model))
-    uuid = str(profile.source[0].service_data)  # 0000181d-0000-...
-    one = MiScale(air.space, air.address, uuid[4:8])
-    frames = [bytes.fromhex(vector.hex) for vector in profile.tests if vector.reject is None]
+    composition = model == "mi_scale_2"
+    one = MiScale(air.space, air.address, "181B" if composition else "181D")
     while True:
-        for frame in frames:
-            one.broadcast(frame)
-            await air.clock.sleep(STORY_S / len(frames))
+        at, control = air.shown(), STABILIZED | IMPEDANCE
+        weighed = encode_composition(62.0, 503, at, control=control) if composition else encode_weight(62.0, at)
+        for _ in range(round(STORY_S / 4)):
+            one.broadcast(weighed)
+            await air.clock.sleep(1.0)
+        await air.clock.sleep(STORY_S)
 
 
 async def ring(air: Air, model: str) -> None:

@@ -115,7 +115,9 @@ def _name(target: str, link: Path) -> None:
 
 
 @asynccontextmanager
-async def wired(model: Model, port: str | None, clock: Clock, said: Said, *, share: float = 0.0) -> AsyncIterator[Living]:
+async def wired(
+    model: Model, port: str | None, clock: Clock, said: Said, *, share: float = 0.0
+) -> AsyncIterator[Living]:
     """The device lives on its wire while the block runs. share: part of its writes that is disturbed."""
     baud, format = line_of(model)
     with device_end(port, baud, format) as (fd, path):

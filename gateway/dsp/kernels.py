@@ -223,6 +223,35 @@ def _angle_deg(ax: float, ay: float, az: float, bx: float, by: float, bz: float)
 
 
 @kernel
+def _follow_gravity(x: float, y: float, z: float, slow: float, fast: float, state: Floats) -> float:
+    """Move both gravity estimates (state 3-8) towards a sample in g; how far it is from the fast one, g."""
+    sample = (x, y, z)
+    if state[15] == 0.0:
+        state[15] = 1.0
+        for k in range(3):
+            state[3 + k] = sample[k]
+            state[6 + k] = sample[k]
+    square = 0.0
+    for k in range(3):
+        state[3 + k] += slow * (sample[k] - state[3 + k])
+        state[6 + k] += fast * (sample[k] - state[6 + k])
+        square += (sample[k] - state[6 + k]) ** 2
+    return math.sqrt(square)
+
+
+@kernel
+def _decide_fall(index: int, state: Floats, row: Floats) -> None:
+    """Write one row of `fall`'s out: what became of the candidate in `state`."""
+    row[0] = index
+    row[1] = state[2]
+    row[2] = state[17] / state[18] if state[18] > 0.0 else -1.0
+    row[3] = _angle_deg(state[12], state[13], state[14], state[9], state[10], state[11])
+    row[4] = state[19] / state[1]
+    row[5] = state[20] / state[21] if state[21] > 0.0 else 0.0
+    row[6] = state[1]
+
+
+@kernel
 def fall(acc: Floats, rate_hz: float, params: Floats, state: Floats, out: Floats) -> int:
     """Fall candidates that ended in these samples: how many rows of `out` are filled.
 
@@ -248,17 +277,7 @@ def fall(acc: Floats, rate_hz: float, params: Floats, state: Floats, out: Floats
         seen = math.isfinite(x) and math.isfinite(y) and math.isfinite(z)
         deviation = 0.0
         if seen:
-            if state[15] == 0.0:
-                state[15] = 1.0
-                for k in range(3):
-                    state[3 + k] = acc[i, k]
-                    state[6 + k] = acc[i, k]
-            square = 0.0
-            for k in range(3):
-                state[3 + k] += slow * (acc[i, k] - state[3 + k])
-                state[6 + k] += fast * (acc[i, k] - state[6 + k])
-                square += (acc[i, k] - state[6 + k]) ** 2
-            deviation = math.sqrt(square)
+            deviation = _follow_gravity(x, y, z, slow, fast, state)
             magnitude = math.sqrt(x * x + y * y + z * z)
             if magnitude > params[0]:
                 _begin_candidate(state, magnitude)
@@ -280,13 +299,7 @@ def fall(acc: Floats, rate_hz: float, params: Floats, state: Floats, out: Floats
         if state[1] < confirm:
             continue
         if found < out.shape[0]:
-            out[found, 0] = i
-            out[found, 1] = state[2]
-            out[found, 2] = state[17] / state[18] if state[18] > 0.0 else -1.0
-            out[found, 3] = _angle_deg(state[12], state[13], state[14], state[9], state[10], state[11])
-            out[found, 4] = state[19] / state[1]
-            out[found, 5] = state[20] / state[21] if state[21] > 0.0 else 0.0
-            out[found, 6] = state[1]
+            _decide_fall(i, state, out[found])
             found += 1
         state[0] = 0.0
     return found

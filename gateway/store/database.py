@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gateway.core.clock import Anchor, Clock
-from gateway.core.errors import StoreBusyError
+from gateway.core.errors import StoreBusyError, StoreError
 from gateway.core.model import Event, Gap, Stamp
+from gateway.store import reserve
 from gateway.store.alarms import AlarmStore, Numbers, open_numbers
 from gateway.store.journal import Journal
 from gateway.store.losses import Losses
@@ -98,7 +99,7 @@ class Store:
         health.on_recovered = on_recovered or health.on_recovered
         aside = datetime.fromtimestamp(clock.anchor().utc_ns // 10**9, tz=UTC)
         try:
-            found = await threads.write(lambda: _open(directory, aside))
+            found = await threads.write(lambda: _open_with_reserve(directory, aside))
             threads.lock = found[1]
             return cls(found[0], clock, threads, group_s, health)
         except BaseException:
@@ -257,6 +258,20 @@ class _Threads:
         self._readers.shutdown()
         if self.lock is not None:
             os.close(self.lock)
+
+
+def _open_with_reserve(directory: Path, now: datetime) -> tuple[_Found, int]:
+    """On a disk that others have filled, the reserve makes room for the start: SOS must be heard all the same."""
+    try:
+        found = _open(directory, now)
+    except StoreBusyError:
+        raise
+    except StoreError:
+        if not reserve.spend(directory):
+            raise
+        return _open(directory, now)
+    reserve.keep(directory)
+    return found
 
 
 def _open(directory: Path, now: datetime) -> tuple[_Found, int]:

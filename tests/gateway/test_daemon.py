@@ -193,6 +193,15 @@ async def test_a_broken_file_is_a_page_that_names_every_fault(tmp_path: Path) ->
         assert await made.stop() == 78
 
 
+async def test_a_file_that_is_mended_is_taken_up_without_a_restart(tmp_path: Path) -> None:
+    async with box(tmp_path, GOOD.replace("Europe/Paris", "Europe/Pari")) as made:
+        assert "1 faults" in await made.notice("READY=1")
+        made.config.write_text(made.config.read_text().replace("Europe/Pari", "Europe/Paris"))
+        assert "0 beds" in await made.notice("READY=1")
+        assert (await made.ask("/api/v1/health")).status_code == 200
+        assert await made.stop() == 0
+
+
 async def test_a_killed_worker_is_replaced_and_the_box_goes_on(tmp_path: Path) -> None:
     async with box(tmp_path) as made:
         await made.notice("READY=1")

@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import psutil
@@ -168,6 +170,12 @@ def _night(seconds: int) -> list[Feed]:
     return feeds
 
 
+def _feed(pipe: IO[bytes], feeds: list[bytes]) -> None:
+    for feed in feeds:
+        pipe.write(feed)
+        pipe.flush()
+
+
 def test_a_warm_worker_answers_every_block_and_stays_below_170_mb(cache: Path) -> None:
     feeds = [messages.encode(feed) for feed in _night(120)]
     process = subprocess.Popen(
@@ -179,11 +187,12 @@ def test_a_warm_worker_answers_every_block_and_stays_below_170_mb(cache: Path) -
         assert process.stdout is not None
         splitter = messages.from_worker()
         answers: list[messages.FromWorker] = []
-        for feed in feeds:
-            process.stdin.write(feed)
-            process.stdin.flush()
+        # From a thread: a worker whose answers nobody reads stops reading, and the two would wait for each other.
+        feeding = threading.Thread(target=_feed, args=(process.stdin, feeds))
+        feeding.start()
         while sum(isinstance(answer, Done) for answer in answers) < len(feeds):
             answers += list(splitter.feed(os.read(process.stdout.fileno(), 1 << 16)))
+        feeding.join()
         rss_mb = psutil.Process(process.pid).memory_info().rss / 1e6
         process.stdin.close()
     assert [answer.id for answer in answers if isinstance(answer, Done)] == list(range(1, len(feeds) + 1))
