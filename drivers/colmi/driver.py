@@ -149,7 +149,7 @@ class ColmiDriver:
                 return
             if not isinstance(answer, frame.LogHead | frame.LogPart | frame.NoLog):
                 continue
-            values = reader.feed(answer)
+            values = reader.take(answer)
             if isinstance(values, Rejected):
                 sink.rejected(self._device.id, values.reason, request)
                 return

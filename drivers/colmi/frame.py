@@ -179,7 +179,7 @@ class LogReader:
         self._values: list[int] = []  # bounded: a head announces at most 254 packets, values stop at MOST_VALUES
         self._next = 0
 
-    def feed(self, part: LogHead | LogPart | NoLog) -> list[tuple[int, int]] | Rejected | None:
+    def take(self, part: LogHead | LogPart | NoLog) -> list[tuple[int, int]] | Rejected | None:
         """(seconds since 1970, 1/min) of each value once the last part is there; None before; Rejected when spoilt."""
         if isinstance(part, NoLog):
             self._head = None

@@ -62,7 +62,7 @@ def read(packets: list[bytes]) -> list[tuple[int, int]] | Rejected | None:
     for data in packets:
         part = frame.decode(data)
         assert isinstance(part, frame.LogHead | frame.LogPart | frame.NoLog)
-        result = reader.feed(part)
+        result = reader.take(part)
         if isinstance(result, Rejected):
             return result
     return result
@@ -91,5 +91,5 @@ def test_any_order_of_log_packets_keeps_the_memory_bounded(parts: list[tuple[int
     for index, data in parts:
         part = frame.decode(frame.packet(frame.HR_LOG, bytes([index]) + data))
         if isinstance(part, frame.LogHead | frame.LogPart | frame.NoLog):
-            reader.feed(part)
+            reader.take(part)
     assert len(reader._values) <= 255 * 13
