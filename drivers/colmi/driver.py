@@ -122,7 +122,7 @@ class ColmiDriver:
     async def _keep_log(self, gatt: Gatt, sink: Sink) -> None:
         """The ring logs the pulse only when told so."""
         wanted = frame.LogSettings(enabled=True, interval_min=LOG_INTERVAL_MIN)
-        found = await self._ask(gatt, frame.read_log_settings(), frame.LogSettings, sink)
+        found = await self._ask(gatt, frame.READ_LOG_SETTINGS, frame.LogSettings, sink)
         if found is not None and found != wanted:
             await self._ask(gatt, frame.write_log_settings(wanted), frame.LogSettings, sink)
 

@@ -123,8 +123,7 @@ def stop_realtime(kind: int) -> bytes:
     return packet(REALTIME_STOP, bytes([kind, 0, 0]))
 
 
-def read_log_settings() -> bytes:
-    return packet(HR_SETTINGS, b"\x01")
+READ_LOG_SETTINGS = packet(HR_SETTINGS, b"\x01")
 
 
 def write_log_settings(settings: LogSettings) -> bytes:
