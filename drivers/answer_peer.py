@@ -55,6 +55,7 @@ class AnswerPeer(ABC):
                 tasks.create_task(self._answer(request))
 
     async def _answer(self, request: bytes) -> None:
-        await self._clock.sleep(wire_seconds(self._clock, self.delay_s))
+        if self.delay_s:
+            await self._clock.sleep(wire_seconds(self._clock, self.delay_s))
         for answer in self.answers(request):
             await self.line.write(answer)

@@ -10,7 +10,7 @@ from drivers.local_time import UNSET_S, local_time, time_is_known, zone_of
 from drivers.nonin.spot import ACK, GET_TIME, NAK, ClockReply, SpotCheck, SpotStream, set_time
 from drivers.serial_link import SerialPort
 from drivers.serial_stream import Reports
-from drivers.spot_reading import tell
+from drivers.spot_reading import refuse, tell
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError
 from gateway.core.model import Event, Stamp
@@ -27,9 +27,9 @@ class SpotDriver:
         self._port = port
         self._clock = clock
         self._zone = zone_of(device)
-        self._told: OrderedDict[bytes, None] = OrderedDict()  # full: the oldest is forgotten
+        self._told: OrderedDict[str, None] = OrderedDict()  # full: the oldest is forgotten
         self._offset_s: float | None = None  # of the clock that dated the records kept until now
-        self._asked: Stamp | None = None
+        self._asked: Stamp | None = None  # for the time; answered, as far as is known
 
     async def run(self, sink: Sink) -> None:
         """Take records until the port breaks: LinkError."""
@@ -68,6 +68,7 @@ class SpotDriver:
             await self._port.write(GET_TIME)
 
     async def _set_clock(self, reply: ClockReply, at: Stamp, sink: Sink) -> None:
+        self._asked = at
         if not time_is_known(self._clock):
             return
         local = local_time(self._clock, at, self._zone)
@@ -79,22 +80,24 @@ class SpotDriver:
         await self._port.write(set_time(local.replace(microsecond=0)))
 
     def _take(self, check: SpotCheck, at: Stamp, sink: Sink) -> None:
-        device = self._device.id
-        if check.raw in self._told and check.time_local is not None:
-            sink.rejected(device, "repeat", check.raw)
+        record = f"{check.time_local.isoformat()} {check.spo2_percent} {check.pulse_bpm}" if check.time_local else ""
+        if record in self._told:
+            sink.rejected(self._device.id, "repeat", check.raw)
             return
-        self._told[check.raw] = None
+        if record:
+            self._told[record] = None
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
         self._tell_battery(check, at, sink)
         if check.no_measurement or check.spo2_percent is None or check.pulse_bpm is None:
-            sink.rejected(device, "no_measurement", check.raw)
+            refuse(sink, self._device, at, "no_measurement", check.raw)
             return
         when = self._when(check, at)
         if when is None:
-            sink.rejected(device, "record_time", check.raw)
+            refuse(sink, self._device, at, "record_time", check.raw)
             return
-        tell(sink, self._device, when, check.raw, {"spo2": check.spo2_percent, "pulse_rate": check.pulse_bpm})
+        values: dict[str, float] = {"spo2": check.spo2_percent, "pulse_rate": check.pulse_bpm}
+        tell(sink, self._device, when, check.raw, values, is_spot=True, record=record)
 
     def _when(self, check: SpotCheck, at: Stamp) -> Stamp | None:
         """A fresh measurement is of now; a stored one is as old as the device's clock says, None when it does not."""

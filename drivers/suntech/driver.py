@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from drivers.base import Device, Family, Sink
 from drivers.serial_link import SerialPort, wire_seconds
 from drivers.serial_stream import Reports
-from drivers.spot_reading import tell
+from drivers.spot_reading import refuse, tell
 from drivers.suntech.frame import GET_CUFF, GET_RESULT, Cuff, Reply, Result, SuntechStream, encode_command
 from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError, Fault, LinkError
@@ -64,7 +64,7 @@ class SuntechDriver:
         if self._tries:
             self._tries -= 1
             if not self._tries:
-                self._reject("no_result", b"", now, sink)
+                refuse(sink, self._device, now, "no_result", b"")
 
     async def _listen(self, reports: Reports, sink: Sink) -> None:
         chunk = await self._port.read_within(max(0.0, self._due.since_s(self._clock.now())))
@@ -86,7 +86,7 @@ class SuntechDriver:
             self._due = at
         elif isinstance(said, Reply) and said.word == "aborted":
             self._tries = 0
-            self._reject("aborted", said.raw, at, sink)
+            refuse(sink, self._device, at, "aborted", said.raw)
 
     def _result(self, result: Result, at: Stamp, sink: Sink) -> None:
         if not self._tries:
@@ -94,7 +94,7 @@ class SuntechDriver:
             return
         self._tries = 0
         if result.error_code:
-            self._reject(f"error_{result.error_code}", result.raw, at, sink)
+            refuse(sink, self._device, at, f"error_{result.error_code}", result.raw)
             return
         values: dict[str, float] = {
             "systolic": result.systolic,
@@ -102,14 +102,9 @@ class SuntechDriver:
             "mean_arterial": result.mean_arterial,
             "pulse_rate": result.pulse_bpm,
         }
-        if tell(sink, self._device, at, result.raw, values):
+        if tell(sink, self._device, at, result.raw, values, is_spot=True):
             detail = {"beats": result.beats, "bp_status": result.status}
             sink.event(Event("reading", at, self._device.bed, self._device.id, detail))
-
-    def _reject(self, reason: str, raw: bytes, at: Stamp, sink: Sink) -> None:
-        sink.rejected(self._device.id, reason, raw)
-        detail: dict[str, str | int] = {"reason": reason, "count": 1, "raw": raw.hex()}
-        sink.event(Event("readings_rejected", at, self._device.bed, self._device.id, detail))
 
 
 def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> SuntechDriver:

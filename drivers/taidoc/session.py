@@ -12,7 +12,7 @@ from datetime import datetime
 
 from drivers.base import Device, Sink
 from drivers.local_time import UNSET_S, local_time, time_is_known, zone_of
-from drivers.spot_reading import tell
+from drivers.spot_reading import refuse, tell
 from drivers.taidoc.frame import (
     CONNECT_REPLIES,
     Command,
@@ -217,15 +217,12 @@ class Session:
         try:
             found = meaning(self._model, record.value.data)
         except ProtocolError as error:
-            reason = str(error).split(":")[0]
-            sink.rejected(device.id, reason, record.raw)
-            rejected: dict[str, str | int] = {"reason": reason, "count": 1, "raw": record.raw.hex()}
-            sink.event(Event("readings_rejected", record.at, device.bed, device.id, rejected))
+            refuse(sink, device, record.at, str(error).split(":")[0], record.raw)
             return
         dated = age_s is not None and age_s * 1e9 <= record.at.mono_ns
         when = record.at.plus_s(-age_s) if dated and age_s is not None else record.at
         told = "" if record.shown is None else f"{record.shown.isoformat()} {record.value.data.hex()}"
-        if tell(sink, device, when, record.raw, found.values, status=found.status, record=told):
+        if tell(sink, device, when, record.raw, found.values, status=found.status, is_spot=True, record=told):
             detail: dict[str, str | float] = dict(found.original)
             detail["time_source"] = "device" if dated else "gateway"
             if record.shown is not None:

@@ -13,6 +13,7 @@ import pytest
 from drivers.base import Driver
 from drivers.byte_stream import ByteStream
 from drivers.faulty_line import VirtualPort
+from gateway.core.clock import ManualClock
 from gateway.core.errors import CarebedError, ProtocolError
 from tests.drivers.recording_sink import RecordingSink
 
@@ -90,3 +91,10 @@ async def ended(driver: Driver, sink: RecordingSink) -> BaseException | None:
     async with asyncio.timeout(15):
         (result,) = await asyncio.gather(driver.run(sink), return_exceptions=True)
     return result
+
+
+async def flowing(clock: ManualClock, *, step_s: float = 0.02) -> None:
+    """Let a manual clock run, at most ten times (50 with steps of 0.1 s) as fast as real time, until cancelled."""
+    while True:
+        await clock.advance(step_s)
+        await asyncio.sleep(0.002)

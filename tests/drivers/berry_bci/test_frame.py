@@ -96,6 +96,7 @@ def test_a_berry_frame_survives_the_wire_and_an_index_like_a_version_is_data() -
     for number in (0x53, 0x48, 7):
         frame = BerryFrame(number, False, False, False, True, 97, 72, 830, 60, 45, -10_000, 90, 100)
         (decoded,), _ = BerryStream().feed(encode_berry(frame))
+        assert isinstance(decoded, BerryFrame)
         assert decoded._replace(raw=b"") == frame
 
 
