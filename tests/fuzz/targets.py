@@ -23,6 +23,8 @@ from drivers.bthome import frame as bthome
 from drivers.modbus_rtu.frame import Request, search
 from drivers.modbus_rtu.registers import decode as decode_registers
 from drivers.modbus_rtu.registers import request_of
+from drivers.nonin.frame import PacketStream
+from drivers.nonin.peer import packets
 from drivers.profile import models_in
 from drivers.profile_frames import Rejects, StreamDecoder
 from drivers.profile_line import LineStream
@@ -91,7 +93,7 @@ def wholes() -> tuple[Whole, ...]:
 @cache
 def streams() -> tuple[Stream, ...]:
     found = [target for family in families() for module in modules(family) for target in _streams_of(family, module)]
-    return (*found, *_framers(), *_belts())
+    return (*found, *_framers(), *_belts(), *_nonin())
 
 
 def _wholes_of(family: str, module: ModuleType) -> Iterator[Whole]:
@@ -132,7 +134,10 @@ def _with(
 def _filled(function: Callable[..., object]) -> Callable[[bytes], object] | None:
     """The function as one of bytes alone; None when it is no decoder or needs more than a plain value."""
     hints = get_type_hints(function)
-    first, *rest = inspect.signature(function).parameters.values()
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        return None
+    first, *rest = parameters
     if hints.get(first.name) is not bytes or hints.get("return") is bytes:
         return None
     given = {}
@@ -184,6 +189,13 @@ def _belts() -> Iterator[Stream]:
     for model, path in models_in(BELTS).items():
         belt = load_format(path)
         yield Stream(f"bed_belt/{model}", partial(BeltDecoder, belt), frames_of("bed_belt"))
+
+
+def _nonin() -> Iterator[Stream]:
+    """Five bytes a frame, 25 frames a packet, laid out by the format that was chosen."""
+    for data_format in (2, 7):
+        frames = tuple(packets([(97, 66), (88, 120), (None, None)], data_format=data_format))
+        yield Stream(f"nonin.PacketStream {data_format}", partial(PacketStream, data_format), frames)
 
 
 def _modbus() -> Iterator[Whole]:
