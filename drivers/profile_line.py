@@ -47,7 +47,10 @@ class LineDecoder:
         self._line = line
 
     def decode(self, text: bytes) -> Decoded:
-        """ProtocolError with reason columns, decimal, unmapped or unit."""
+        """ProtocolError with reason length, columns, decimal, unmapped or unit."""
+        if self._line.exact_length is not None and len(text) != self._line.exact_length:
+            wanted = f"length: {len(text)} characters, not {self._line.exact_length}"
+            raise ProtocolError(wanted, hint=HINT)
         columns = text.decode("ascii").split(self._line.separator)
         if len(columns) != self._line.columns:
             wanted = f"columns: {len(columns)} columns, not {self._line.columns}"
@@ -75,4 +78,5 @@ def _value(entry: LineField, text: str, decoded: Decoded) -> Any:
     if unit and unit not in entry.units:
         raise ProtocolError(f"unit: {entry.name} is in {unit!r}", hint=HINT)
     decoded.units[entry.name] = entry.units[unit] if unit else entry.unit
-    return float(sign + digits)
+    number = float(sign + digits)
+    return None if number in entry.null else number

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from drivers import units
 from drivers.profile_ble import Match, Source
 from drivers.profile_modbus import Modbus, Poll, PollField, Reading, Role
 from drivers.profile_parts import (
@@ -24,6 +25,7 @@ from drivers.profile_parts import (
     refuse_loose_ends,
     refuse_twins,
 )
+from gateway.core.quantities import QUANTITIES
 
 __all__ = [
     "SIZES", "Capability", "Checksum", "Dedupe", "DeviceSection", "Framer", "Line", "LineField", "Match", "Message",
@@ -181,25 +183,50 @@ class Stream(Part):
 
 
 class LineField(Part):
-    """One column of a text line. decimal: a number, perhaps with a unit behind it, which `units` turns into UCUM."""
+    """One column of a text line. decimal: a number, perhaps with a unit behind it, which `units` turns into UCUM.
+
+    null: numbers that mean "nothing measured", such as the 0 of an empty scale.
+    """
 
     name: Name
     column: int = Field(ge=0, le=32)
     type: Literal["decimal", "text"] = "decimal"
     unit: str = "1"
     units: dict[str, str] = Field(default_factory=dict)
+    null: tuple[float, ...] = ()
     map: dict[str, Scalar] = Field(default_factory=dict)
     quantity: QuantityName | None = None
 
+    @model_validator(mode="after")
+    def _units_of_quantity(self) -> "LineField":
+        wanted = QUANTITIES[self.quantity].unit if self.quantity else self.unit
+        for unit in (self.unit, *self.units.values()) if self.quantity else ():
+            if not units.known(unit, wanted):
+                raise ValueError(f"{self.quantity} is kept in {wanted!r}, this column is in {unit!r}")
+        return self
+
 
 class Line(Part):
-    """Lines of ASCII text, columns parted by `separator`. publish_if: texts that columns must have to be believed."""
+    """Lines of ASCII text, columns parted by `separator`. publish_if: texts that columns must have to be believed.
+
+    exact_length: characters of every line where they are always as many; a lost one then costs the line.
+    """
 
     separator: str = Field(default=",", min_length=1, max_length=4)
     max_length: int = Field(default=80, ge=4, le=512)
+    exact_length: int | None = Field(default=None, ge=1, le=512)
     columns: int = Field(ge=1, le=33)
     publish_if: dict[Name, str] = Field(default_factory=dict)
     field: tuple[LineField, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_are_there(self) -> "Line":
+        for entry in self.field:
+            if entry.column >= self.columns:
+                raise ValueError(f"{entry.name}: column {entry.column} of {self.columns}, counted from 0")
+        if missing := set(self.publish_if) - {entry.name for entry in self.field}:
+            raise ValueError(f"publish_if names no column: {', '.join(sorted(missing))}")
+        return self
 
 
 class Vector(Part):
