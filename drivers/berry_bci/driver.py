@@ -10,8 +10,10 @@ from drivers.berry_bci.reader import BciReader, BerryReader, ContecBtReader, Mak
 from drivers.ble_gatt import Gatt
 from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
+from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
 from drivers.serial_link import SerialPort
 from drivers.serial_stream import Reports, SerialStream
+from drivers.spot_reading import tell
 from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError, Fault, LinkError
 from gateway.core.model import Stamp
@@ -22,7 +24,6 @@ BLE_SILENCE_S = 10.0
 NOTIFY = "49535343-1e4d-4bd9-ba61-23c647249616"
 WRITE = "49535343-8841-43f4-a8d4-ecbe34729bb3"
 CONTEC_WRITE, CONTEC_NOTIFY = "0000ff01-0000-1000-8000-00805f9b34fb", "0000ff02-0000-1000-8000-00805f9b34fb"
-BATTERY_LEVEL = "00002a19-0000-1000-8000-00805f9b34fb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class BleOximeter:
                 raise
 
     async def _stream(self, gatt: Gatt, decoder: ByteStream[Any], sink: Sink) -> None:
+        await self._read_battery(gatt, sink)
         await gatt.notify(self._model.notify)
         for command in self._model.greeting:
             await gatt.write(self._model.write, command)
@@ -131,6 +133,16 @@ class BleOximeter:
             elif note.at.since_s(heard) > BLE_SILENCE_S:
                 message = f"{gatt.address}: notifications, but no valid frame for {BLE_SILENCE_S:g} s"
                 raise LinkError(message, hint="is this the model that the registry names?")
+
+    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
+        if not gatt.has(BATTERY_LEVEL):
+            return
+        data = await gatt.read(BATTERY_LEVEL)
+        percent = battery_percent(data)
+        if isinstance(percent, Rejected):
+            sink.rejected(self._device.id, percent.reason, data)
+        else:
+            tell(sink, self._device, self._clock.now(), data, {"battery": percent})
 
 
 def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> SerialOximeter:

@@ -6,9 +6,10 @@ from typing import Any
 from bumble.att import Attribute
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 
-from drivers.berry_bci.driver import BATTERY_LEVEL, NOTIFY, WRITE
+from drivers.berry_bci.driver import NOTIFY, WRITE
 from drivers.berry_bci.frame import BciPacket, encode_bci
 from drivers.ble_virtual_ward import RadioSpace
+from drivers.hrs.frame import BATTERY_LEVEL
 from gateway.core.clock import Clock
 
 SERVICE = "49535343-FE7D-4AE5-8FA9-9FAFD205E455"

@@ -213,6 +213,7 @@ async def test_over_ble_a_packet_split_between_notifications_is_whole_and_a_cut_
             async with ble_ward.running(driver.run(sink)):
                 await sink.until(lambda: len(sink.values("spo2")) > told)
     assert set(sink.values("spo2")) == {95}
+    assert sink.values("battery") == [80, 80]
     assert {reason for _, reason, _ in sink.rejections} <= {"half_frame", "noise"}  # a stream that is entered midway
 
 
