@@ -8,6 +8,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -20,12 +21,12 @@ from tests.fuzz.targets import Stream, Whole, streams, wholes
 ROUND_EXAMPLES = 300
 
 
-def runs() -> Iterator[tuple[str, Callable[[], None]]]:
-    """Name and hypothesis test of every target."""
+def runs() -> Iterator[tuple[str, Callable[[], Callable[[], None]]]]:
+    """Name of every target, and what makes its hypothesis test: a new one for each round."""
     for whole in wholes():
-        yield whole.name, whole_run(whole)
+        yield whole.name, partial(whole_run, whole)
     for stream in streams():
-        yield stream.name, stream_run(stream)
+        yield stream.name, partial(stream_run, stream)
 
 
 def whole_run(target: Whole) -> Callable[[], None]:
@@ -52,14 +53,14 @@ def main() -> int:
     options = parser.parse_args()
     first = random.randrange(2**32) if options.seed is None else options.seed
     draws = random.Random(first)
-    chosen = [(name, run) for name, run in runs() if options.only in name]
+    chosen = [(name, make) for name, make in runs() if options.only in name]
     print(f"seed {first}, {len(chosen)} decoders, {options.minutes:g} min", flush=True)
     end, rounds, broken = time.monotonic() + 60 * options.minutes, 0, set[str]()
     while chosen and (time.monotonic() < end or rounds < len(chosen)):
-        name, run = chosen[rounds % len(chosen)]
+        name, make = chosen[rounds % len(chosen)]
         rounds += 1
         try:
-            seed(draws.randrange(2**32))(settings(max_examples=ROUND_EXAMPLES, database=None)(run))()
+            seed(draws.randrange(2**32))(settings(max_examples=ROUND_EXAMPLES, database=None)(make()))()
         except Exception:  # noqa: BLE001 - whatever a decoder raises is the finding
             if name not in broken:
                 print(f"\nBROKEN {name}\n{traceback.format_exc()}", flush=True)
