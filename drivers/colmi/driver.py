@@ -1,6 +1,7 @@
 """A ring: visited every few minutes for its pulse log, its battery and now and then a spot reading; held no longer.
 
-Realtime readings empty the battery within a day, so the pulse comes from the log that the ring writes by itself. The
+Realtime readings empty the battery within a day, so the pulse comes from the log that the ring writes by itself: single
+readings (pulse_rate), each known minutes later, and no heart rate that a rule could watch by the second. The
 ring does not bond: anyone in range can read it, and nothing of it is worth an alarm that saves a life.
 Settings: visit_s (300), spot_s (1800; 0 for none), log_until_s of the newest records_read event, so that a restart
 tells nothing twice.
@@ -167,7 +168,7 @@ class ColmiDriver:
             at = now.plus_s(at_s - now_s)
             self._log_until_s = at_s
             if at.mono_ns >= 0:  # a value from before this boot has no stamp
-                self._measure("heart_rate", bpm, at, sink)
+                self._measure("pulse_rate", bpm, at, sink, record=f"log {at_s} {bpm}")
 
     async def _spot(self, gatt: Gatt, kind: int, sink: Sink) -> None:
         """One spot reading: started, kept going until a value comes, stopped in any case."""
@@ -226,10 +227,12 @@ class ColmiDriver:
             self._event("sensor_off", at, {"reason": "charging" if self._charging else "not worn rightly"}, sink)
         self._worn = worn
 
-    def _measure(self, name: str, value: float, at: Stamp, sink: Sink) -> None:
+    def _measure(self, name: str, value: float, at: Stamp, sink: Sink, *, record: str = "") -> None:
         device, quantity = self._device, QUANTITIES[name]
         if quantity.plausible(value):
-            sink.measurement(Measurement(device.bed, device.id, name, float(value), quantity.unit, at))
+            sink.measurement(
+                Measurement(device.bed, device.id, name, float(value), quantity.unit, at, record=record)
+            )
         else:
             sink.rejected(device.id, f"implausible_{name}", bytes([int(value) & 0xFF]))
 

@@ -24,7 +24,7 @@ UNASKED = frozenset((0x2F, 0x73))  # what the ring says by itself; nothing of it
 REFUSED = 0x80
 
 HEART_RATE, SPO2 = 1, 3  # kinds of a realtime reading
-KINDS = {HEART_RATE: "heart_rate", SPO2: "spo2"}
+KINDS = {HEART_RATE: "pulse_rate", SPO2: "spo2"}
 START, CONTINUE = 1, 3
 WORN_INCORRECTLY = 1  # error of a realtime reading
 

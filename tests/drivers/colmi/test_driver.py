@@ -62,7 +62,7 @@ async def test_the_ring_is_set_up_and_its_log_is_told_once_over_two_visits() -> 
     async with ward(spot_s=0) as house:
         house.ring.state.settings = frame.LogSettings(enabled=False, interval_min=60)
         await house.until(lambda: house.sink.values("battery") == [64, 64])
-        told = [one for one in house.sink.measurements if one.quantity == "heart_rate"]
+        told = [one for one in house.sink.measurements if one.quantity == "pulse_rate"]
         assert [one.value for one in told] == [61, 62, 64] + [65] * 20
         first_s = house.clock.anchor().utc_ns_of(told[0].at) / 1e9 - house.midnight_s()
         assert first_s == pytest.approx(300, abs=2)
@@ -76,14 +76,14 @@ async def test_the_ring_is_set_up_and_its_log_is_told_once_over_two_visits() -> 
 async def test_a_restarted_box_that_kept_where_it_was_tells_nothing_twice() -> None:
     async with ward(spot_s=0, log_until_s=20_000 * DAY_S + 23 * 300) as house:
         await house.until(lambda: house.sink.values("battery") == [64, 64])
-        assert house.sink.values("heart_rate") == [65]
+        assert house.sink.values("pulse_rate") == [65]
 
 
 async def test_the_rest_of_yesterdays_log_is_fetched_behind_midnight() -> None:
     async with ward(spot_s=0, log_until_s=20_000 * DAY_S - 900) as house:
         house.ring.state.log[house.midnight_s() - DAY_S] = bytes(284) + bytes([50, 51, 52, 53])
-        await house.until(lambda: 65 in house.sink.values("heart_rate"))
-        assert house.sink.values("heart_rate")[:3] == [52, 53, 61]
+        await house.until(lambda: 65 in house.sink.values("pulse_rate"))
+        assert house.sink.values("pulse_rate")[:3] == [52, 53, 61]
 
 
 async def test_spot_readings_wait_for_a_value_and_are_stopped() -> None:
@@ -91,7 +91,7 @@ async def test_spot_readings_wait_for_a_value_and_are_stopped() -> None:
         house.ring.state.log.clear()
         house.ring.faults.chatter = True
         await house.until(lambda: bool(house.sink.values("spo2")))
-        assert (house.sink.values("heart_rate"), house.sink.values("spo2")) == ([71], [97])
+        assert (house.sink.values("pulse_rate"), house.sink.values("spo2")) == ([71], [97])
         assert house.sink.values("worn") == [1, 1]
         stops = [command[1] for command in house.ring.state.commands if command[0] == frame.REALTIME_STOP]
         assert stops[0] == frame.HEART_RATE
@@ -102,7 +102,7 @@ async def test_a_ring_worn_wrongly_gives_no_number_and_says_so() -> None:
         house.ring.state.log.clear()
         house.ring.faults.worn_wrongly = True
         await house.until(lambda: "spot_spo2_error_1" in house.reasons())
-        assert house.sink.values("heart_rate") == []
+        assert house.sink.values("pulse_rate") == []
         assert house.sink.values("worn") == [0, 0]
         assert house.sink.kinds() == ["charging_ended", "sensor_off"]
 
@@ -121,8 +121,8 @@ async def test_a_ring_that_hangs_up_in_its_log_is_read_again_without_loss_and_wi
     async with ward(spot_s=0) as house:
         house.ring.faults.hang_up_in_log = True
         assert isinstance(await ended(house.driver, house.sink), LinkError)
-        await house.until(lambda: 65 in house.sink.values("heart_rate"))
-        assert house.sink.values("heart_rate") == [61, 62, 64] + [65] * 20
+        await house.until(lambda: 65 in house.sink.values("pulse_rate"))
+        assert house.sink.values("pulse_rate") == [61, 62, 64] + [65] * 20
 
 
 async def test_a_ring_out_of_range_is_a_lost_link_and_is_read_when_it_comes_back() -> None:
@@ -143,9 +143,9 @@ async def test_a_lost_part_spoils_the_log_of_this_visit_only() -> None:
     async with ward(spot_s=0) as house:
         house.ring.faults.lose_log_part = 2
         await house.until(lambda: "log_part_missing" in house.reasons())
-        assert house.sink.values("heart_rate") == []
+        assert house.sink.values("pulse_rate") == []
         house.ring.faults.lose_log_part = None
-        await house.until(lambda: 65 in house.sink.values("heart_rate"))
+        await house.until(lambda: 65 in house.sink.values("pulse_rate"))
 
 
 async def test_a_mute_ring_and_one_that_garbles_are_lost_links_with_a_count() -> None:

@@ -51,6 +51,7 @@ def test_a_reading_is_told_in_mmol_per_litre_with_the_original_beside_it(bench: 
     bench.take(SOUND)
     (told,) = bench.sink.measurements
     assert (told.quantity, told.value, told.unit, told.status) == ("glucose", 6.16, "mmol/L", Status.VALID)
+    assert told.record, "a repeat after a restart is known by it"
     (event,) = bench.sink.events
     assert event.kind == "glucose_reading"
     assert {"original": 111.0, "original_unit": "mg/dL", "sample": "capillary_plasma"}.items() <= event.detail.items()
