@@ -89,8 +89,12 @@ class GattMeter:
             await self._read_battery(gatt, sink)
             if self._before is not None:
                 await self._before(gatt)
-            await self._set_clock(gatt, sink)
-            streams = await self._subscribe(gatt, sink)
+            if self._profile.device.subscribe_after == "time_write":
+                await self._set_clock(gatt, sink)
+                streams = await self._subscribe(gatt, sink)
+            else:
+                streams = await self._subscribe(gatt, sink)
+                await self._set_clock(gatt, sink)
             await self._collect(gatt, sink, streams=streams)
         self._visited = self._heard = self._clock.now()
 

@@ -63,7 +63,6 @@ class Source(Part):
     mode: Literal["notify", "indicate", "read"] = "notify"
     byte_order: Order = "little"
     exact_length: bool = True
-    optional: bool = False
     reading: Literal["record", "stream", "none"] = "record"
     event: Name = "reading"
     clock: Name | None = None

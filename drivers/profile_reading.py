@@ -22,6 +22,7 @@ from gateway.core.model import Detail, Event, Measurement, Stamp, Status
 from gateway.core.quantities import QUANTITIES
 
 REMEMBERED = 512  # readings whose repeats are known; a meter stores 200 at most
+OLDEST_S = 400 * 86_400.0  # a stored record older than this has no date that anybody should believe
 BEYOND = {Special.PINF: Status.OVER, Special.NINF: Status.UNDER}
 WORTH = {Status.VALID: 1.0, Status.QUESTIONABLE: 0.3, Status.ONGOING: 0.5}
 
@@ -203,7 +204,7 @@ class SourceReader:
         elif age_s < -TELL_S or age_s > self._source.clock_tolerance_s:  # stored readings are old, never of the future
             fast: Detail = {"offset_s": round(-age_s, 1)}
             sink.event(Event("device_clock", at, self._device.bed, self._device.id, fast))
-        oldest_s = self._source.clock_tolerance_s if self.offset_s is None else float("inf")
+        oldest_s = self._source.clock_tolerance_s if self.offset_s is None else OLDEST_S
         if not -TELL_S <= age_s <= oldest_s:
             return at, detail | {"time_source": "gateway"}
         return at.plus_s(-max(0.0, age_s)), detail | {"time_source": "device"}
