@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from drivers.base import Device
-from drivers.catalogue import DELIVERS
+from drivers.catalogue import DELIVERS, FAMILIES
 from drivers.modbus_rtu.contact import meaning_of
 from drivers.profile import NAME, models_in, parse
 from drivers.profile_schema import Profile
 from gateway.core.errors import ConfigError
 
 DRIVERS = Path(__file__).parent
+METERS = ("gls", "taidoc", "taidoc_ble")  # families whose every model is switched on for a measurement only
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,25 @@ def is_shared(device: Device) -> bool:
     return bool(device.settings.get("shared", kiosk))
 
 
+def can_be_missed(device: Device) -> bool:
+    """Whether its silence is a loss. A button that does not beacon, and a meter that is switched on for a measurement
+    only, are silent by nature: nobody should be called because a blood pressure cuff lies in its drawer."""
+    if device.family == "beacon":
+        return device.settings.get("beacon", True) is True
+    family, profile = FAMILIES.get(device.family), profile_of(device.family, device.model)
+    transport = profile.device.transport if profile is not None else family.transport if family is not None else ""
+    if transport == "ble-adv":
+        return device.settings.get("beacon") is True
+    meter = profile is not None and bool(profile.source) and all(one.reading == "record" for one in profile.source)
+    return not meter and device.family not in METERS
+
+
 @cache
 def profile_of(family: str, model: str) -> Profile | None:
     """The model's profile; None where its family needs none, or where it cannot be read (its driver says why)."""
     if not NAME.fullmatch(family):
         return None
-    path = models_in(DRIVERS / family).get(model)
+    path = models_in(DRIVERS / family.removesuffix("_ble")).get(model)  # two links, one family of models
     try:
         return None if path is None else parse(path)[0]
     except ConfigError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from drivers.capability import Sight
 from edge_rules.engine import Engine
 from gateway.commands import Commands, Refused
 from gateway.config import Config
@@ -23,12 +24,12 @@ from gateway.readmodel import ReadModel
 from gateway.store.database import Store
 from gateway.store.rows import Row
 from gateway.upstream.endpoint import Endpoint, tls_context
-from gateway.upstream.envelope import InvDevice
+from gateway.upstream.envelope import InvDevice, Sees, SosPath
 from gateway.upstream.lanes import Pace
 from gateway.upstream.link import Link
 from gateway.upstream.ports import Birth, House, Timing, Vitals
 from gateway.upstream.topics import Topics
-from gateway.views import DeviceState
+from gateway.views import DeviceState, SosState
 
 log = logging.getLogger(__name__)
 
@@ -136,8 +137,22 @@ def _listed(device: DeviceState, utc_ms: int) -> InvDevice:
     seen = None if device.last_seen_s is None else utc_ms - round(device.last_seen_s * 1000)
     battery = None if device.battery_percent is None else round(device.battery_percent)
     return InvDevice(
-        dev=device.id, kind=device.family, model=device.model, link=device.link, bed=device.bed, batt=battery, seen=seen
-    )
+        dev=device.id, kind=device.family, model=device.model, link=device.link, bed=device.bed, batt=battery,
+        seen=seen, caps=sorted({sight.quantity for sight in device.sees}), sees=_declared(device.sees),
+        worn=device.worn, chg=device.charging, sos=[_path(state) for state in device.sos],
+    )  # fmt: skip
+
+
+def _declared(seen: Sequence[Sight]) -> dict[str, Sees]:
+    return {
+        sight.quantity: Sees(lo=sight.low, hi=sight.high, late_s=sight.latency_s, blind=sight.blind)
+        for sight in seen
+        if sight.range or sight.latency_s or sight.blind
+    }
+
+
+def _path(state: SosState) -> SosPath:
+    return SosPath(state.input, state.bed, state.way, state.proof, state.test_due, state.test_by_utc_ms)
 
 
 class KeptReplies:

@@ -75,8 +75,35 @@ class DeviceClock(Struct):
     tu: int
 
 
+class Sees(Struct):
+    """What is hidden from a device of a quantity: it reports from lo to hi only (unit of the quantity; null: nothing
+    declared), a change late_s late; blind: in words for technicians."""
+
+    lo: float | None = None
+    hi: float | None = None
+    late_s: float = 0.0
+    blind: str = ""
+
+
+class SosPath(Struct):
+    """One way to call for help. inp: input of a contact module. way: "beacon", "loop", "link" or "none".
+
+    proof: "supervised", "silent" or "unsupervised"; due: its test press is due, by: UTC ms when it falls or fell due.
+    """
+
+    inp: str = ""
+    bed: str | None = None
+    way: str = "none"
+    proof: str = "unsupervised"
+    due: bool = False
+    by: int | None = None
+
+
 class InvDevice(Struct):
-    """caps: quantities it measures, and waveforms as "wave:acc@50". seen: UTC ms of the last sign of life."""
+    """caps: quantities it measures, and waveforms as "wave:acc@50". seen: UTC ms of the last sign of life.
+
+    sees: by quantity, only where something is declared. worn, chg (charging): null where it cannot tell or has not.
+    """
 
     dev: str
     kind: str
@@ -90,6 +117,10 @@ class InvDevice(Struct):
     seen: int | None = None
     clock: DeviceClock | None = None
     caps: list[str] = []
+    sees: dict[str, Sees] = {}
+    worn: bool | None = None
+    chg: bool | None = None
+    sos: list[SosPath] = []
 
 
 class Inventory(Message, tag="inv", kw_only=True):
@@ -167,7 +198,9 @@ class AlarmState(Numbered, tag="alarm", kw_only=True):
 
 
 class Observation(Numbered, tag="obs", kw_only=True):
-    """One spot reading. what: quantity name; unit: UCUM; st: validity; alg: "device" or algorithm/version."""
+    """One spot reading. what: quantity name; unit: UCUM; st: validity ("over", "under": val is the limit); alg:
+    "device" or algorithm/version. asg: of a shared device, "unassigned" or by what the person was known; a row with a
+    bed takes the place of the one without it of the same dev, what, boot and m."""
 
     bed: str | None = None
     dev: str
@@ -181,6 +214,7 @@ class Observation(Numbered, tag="obs", kw_only=True):
     win_s: float = 0.0
     loinc: str | None = None
     mdc: int | None = None
+    asg: str = ""
 
 
 class Stat(Struct):

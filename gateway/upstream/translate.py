@@ -105,6 +105,7 @@ def _observation(measured: Measurement, seq: int, when: When, hist: bool) -> env
         win_s=measured.window_s,
         loinc=known.loinc if known else None,
         mdc=known.mdc if known else None,
+        asg=measured.assigned,
     )
 
 

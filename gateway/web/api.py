@@ -9,7 +9,17 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway.commands import Answer, Commands, Done
 from gateway.readmodel import ReadModel
-from gateway.views import AlarmState, BedState, DeviceState, Health, Inventory, UplinkState, Ward, alarm_summary
+from gateway.views import (
+    AlarmState,
+    BedState,
+    BlindRule,
+    DeviceState,
+    Health,
+    Inventory,
+    UplinkState,
+    Ward,
+    alarm_summary,
+)
 from gateway.web.access import own_page
 from gateway.web.live import LiveStream
 from gateway.web.pages import STATUS, STATUS_ELSE
@@ -64,6 +74,7 @@ class Api:
             ("/health", self.health, Health),
             ("/uplinks", self.uplinks, list[UplinkState]),
             ("/inventory", self.inventory, Inventory),
+            ("/blind", self.blind, list[BlindRule]),
         ):
             self.router.add_api_route(path, handler, methods=["GET"], responses=_documented(answer))
         self.router.add_api_route("/stream", self.stream, methods=["GET"])
@@ -103,6 +114,10 @@ class Api:
     async def inventory(self) -> Response:
         """Beds and devices of the registry."""
         return _json(self._model.inventory())
+
+    async def blind(self) -> Response:
+        """Rules that see nothing in a bed, because no device there reports what they look at."""
+        return _json(self._model.blind())
 
     async def stream(self) -> Response:
         """Server-sent events `changed` with revision and number of open alarms."""

@@ -12,7 +12,7 @@ from gateway.web.access import own_page, token_fits
 from gateway.web.render import Renderer
 
 LISTED_ALARMS = 50
-SPOT = ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight")
+SPOT = ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "glucose", "weight")
 STATUS = {Reason.ALARM_UNKNOWN: 404, Reason.REVISION_STALE: 409, Reason.ALREADY_CLOSED: 409}
 STATUS_ELSE = 422
 DONE = ("acknowledge", "close")
@@ -49,7 +49,7 @@ class Pages:
         return self._page(request, "alarms", alarms=alarms)
 
     async def devices(self, request: Request) -> Response:
-        return self._page(request, "devices", devices=self._model.devices())
+        return self._page(request, "devices", devices=self._model.devices(), blind=self._model.blind())
 
     async def system(self, request: Request) -> Response:
         health, uplinks = self._model.health(), await self._model.uplinks()

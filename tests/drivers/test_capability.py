@@ -1,7 +1,9 @@
 """What a device can see is said by its family and profile, for the bed that its wires belong to."""
 
-from drivers.base import Device
-from drivers.capability import Sight, is_shared, profile_of, sights
+import pytest
+
+from drivers.base import Device, Setting
+from drivers.capability import Sight, can_be_missed, is_shared, profile_of, sights
 
 BED, OTHER = "b-00000001", "b-00000002"
 
@@ -56,3 +58,26 @@ def test_any_device_without_a_bed_is_shared_when_its_settings_say_so() -> None:
     assert is_shared(Device("cuff", "bls", "bls_generic", "radio", None, "", {"shared": True}))
     assert not is_shared(Device("cuff", "bls", "bls_generic", "radio", BED, "", {"shared": True}))
     assert not is_shared(Device("room-1", "modbus_rtu", "xy_md02", "bus", None, "2"))
+
+
+@pytest.mark.parametrize(
+    ("family", "model", "settings", "missed"),
+    [
+        ("bed_belt", "open_belt_1", {}, True),
+        ("modbus_rtu", "waveshare_io8", {}, True),
+        ("hrs", "hrs_generic", {}, True),
+        ("r60abd1", "r60abd1", {}, True),
+        ("bthome", "shelly_blu_button1", {}, False),
+        ("bthome", "shelly_blu_button1", {"beacon": True}, True),
+        ("beacon", "ibeacon", {}, True),
+        ("beacon", "ibeacon", {"beacon": False}, False),
+        ("mi_scale", "mi_scale_2", {}, False),
+        ("bls", "bls_generic", {}, False),
+        ("gls", "gls_generic", {}, False),
+        ("taidoc_ble", "td3261", {}, False),
+    ],
+)
+def test_only_what_is_not_silent_by_nature_can_be_missed(
+    family: str, model: str, settings: dict[str, Setting], missed: bool
+) -> None:
+    assert can_be_missed(Device("x", family, model, "link", BED, "", settings)) is missed
