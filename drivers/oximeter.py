@@ -13,7 +13,7 @@ KEPT = 512  # frames of one second at most; the oldest are not needed for a medi
 class OximeterReader:
     """Gathers one device's frames; tells once a second; remembers what it has said of finger and faults.
 
-    agree: frames in a row that must say the same of the finger before it is believed; more than 1 where a frame has no
+    agree: frames in a row that must say the same of finger or fault before it is believed; more than 1 where a frame has no
     checksum of its own.
     """
 
@@ -23,7 +23,7 @@ class OximeterReader:
         self._doubts = 0
         self._since: Stamp | None = None  # the second that is being gathered
         self._worn: bool | None = None
-        self._faults: dict[str, bool] = {}
+        self._faults: dict[str, tuple[bool, int]] = {}  # told, and frames in a row that say otherwise
         self._battery: tuple[int, Stamp] | None = None
         self._values: dict[str, list[float]] = {}
 
@@ -44,10 +44,13 @@ class OximeterReader:
 
     def fault(self, name: str, active: bool, at: Stamp, sink: Sink) -> None:
         """One event when a fault comes, one when it goes."""
-        if self._faults.get(name, False) != active:
+        known, doubts = self._faults.get(name, (False, 0))
+        doubts = doubts + 1 if active != known else 0
+        if doubts >= self._agree:
             detail: dict[str, str | bool] = {"fault": name, "active": active}
             sink.event(Event("device_fault", at, self._device.bed, self._device.id, detail))
-        self._faults[name] = active
+            known, doubts = active, 0
+        self._faults[name] = known, doubts
 
     def battery(self, percent: int, at: Stamp, raw: bytes, sink: Sink, *, every_s: float = 3600.0) -> None:
         """Told when it changes, and hourly."""

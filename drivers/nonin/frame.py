@@ -79,11 +79,6 @@ class PacketStream(ByteStream[NoninPacket]):
         self._frames: list[bytes] = []  # at most PACKET_FRAMES
         self._lost: dict[str, int] = {}
 
-    @property
-    def half_packet(self) -> bytes:
-        """The frames of the packet that is not yet whole."""
-        return b"".join(self._frames)
-
     def lead(self, buffer: bytes, at: int) -> int:
         if self._is_2:
             found = buffer.find(1, at)
