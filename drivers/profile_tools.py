@@ -17,6 +17,7 @@ from drivers.profile_schema import Profile, Vector
 from gateway.core.errors import ConfigError, Fault
 
 DRIVERS = Path(drivers.__path__[0])
+MARKS = ("<!-- devices -->", "<!-- /devices -->")
 HEAD = ("Family", "Link", "What it is", "Models", "What it cannot see")
 
 
@@ -82,6 +83,17 @@ def table() -> list[str]:
         blind = "; ".join(entry.blind())
         rows.append(_row((f"`{entry.family.name}`", entry.family.transport, entry.summary, models, blind)))
     return rows
+
+
+def write_table(path: Path) -> None:
+    """Put the table between the markers of a Markdown file. ConfigError when it has none."""
+    text = path.read_text(encoding="utf-8")
+    start, end = text.find(MARKS[0]), text.find(MARKS[1])
+    if not 0 <= start < end:
+        fault = Fault(0, "file", f"has no {MARKS[0]} ... {MARKS[1]}", "put both marks where the table belongs")
+        raise ConfigError(path.name, (fault,))
+    body = "\n".join(table())
+    path.write_text(f"{text[: start + len(MARKS[0])]}\n\n{body}\n\n{text[end:]}", encoding="utf-8")
 
 
 def _model(name: str, profile: Profile | None) -> str:

@@ -139,7 +139,8 @@ def _profile_options(profile: argparse.ArgumentParser) -> None:
     actions = profile.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     check = actions.add_parser("check", help="print every fault of profiles, each with its line", allow_abbrev=False)
     check.add_argument("files", type=Path, metavar="FILE", nargs="+", help="a profile (TOML)")
-    actions.add_parser("list", help="print the table of supported devices", allow_abbrev=False)
+    table = actions.add_parser("list", help="print the table of supported devices", allow_abbrev=False)
+    table.add_argument("--into", type=Path, metavar="FILE", help="write it between the marks of this file")
     decode = actions.add_parser("decode", help="print what a profile makes of bytes", allow_abbrev=False)
     decode.add_argument("model", metavar="MODEL", help="a model's id, or the path of a profile")
     decode.add_argument("--hex", required=True, metavar="BYTES", help="the whole frame, two digits for each byte")
@@ -216,7 +217,7 @@ def _profile(args: argparse.Namespace) -> int:
     if args.action == "check":
         return profiles_cli.check(args.files)
     if args.action == "list":
-        return profiles_cli.supported()
+        return profiles_cli.supported(args.into)
     return profiles_cli.decode(args.model, args.hex, args.poll, args.source)
 
 

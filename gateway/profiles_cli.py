@@ -28,8 +28,11 @@ def check(files: Sequence[Path]) -> int:
     return worst
 
 
-def supported() -> int:
-    """The table of supported devices."""
+def supported(into: Path | None) -> int:
+    """The table of supported devices; written into a Markdown file that has its marks, where one is given."""
+    if into is not None:
+        profile_tools.write_table(into)
+        return GOOD
     print("\n".join(profile_tools.table()))
     return GOOD
 

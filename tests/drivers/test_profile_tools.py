@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.bls.frame import PROFILE as BLS
-from drivers.profile_tools import DRIVERS, check, entries, table
+from drivers.profile_tools import DRIVERS, MARKS, check, entries, table
 from gateway import cli
 from gateway.core.errors import ConfigError
 
@@ -120,5 +120,16 @@ def test_the_table_names_every_family_with_its_models() -> None:
 
 def test_the_readme_holds_the_table_as_it_is_generated_now() -> None:
     text = README.read_text(encoding="utf-8")
-    section = text[text.index("<!-- devices -->") : text.index("<!-- /devices -->")].splitlines()
-    assert [line for line in section[1:] if line] == table(), "regenerate it with: carebed profile list"
+    section = text[text.index(MARKS[0]) : text.index(MARKS[1])].splitlines()
+    assert [line for line in section[1:] if line] == table(), "run: carebed profile list --into README.md"
+
+
+def test_the_table_is_written_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n", encoding="utf-8")
+    assert cli.main(["profile", "list", "--into", str(path)]) == 0
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines == ["before", MARKS[0], "", *table(), "", MARKS[1], "after"]
+    path.write_text("no marks", encoding="utf-8")
+    assert cli.main(["profile", "list", "--into", str(path)]) == 78
+    assert path.read_text(encoding="utf-8") == "no marks"
