@@ -4,20 +4,22 @@ A device that cannot be built (unknown family, a link that the file does not nam
 `Misfit` with a hint, and the rest of the ward starts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol, cast
 
 from drivers.base import Device, Driver
+from drivers.ble_ladder import Cures
 from drivers.ble_link import BleAdapter, BleBackend, backend_bluez, backend_virtual
-from drivers.capability import Sight, sights
+from drivers.capability import Sight, can_be_missed, sights
 from drivers.catalogue import FAMILIES, SERIAL, SHARED
 from drivers.serial_link import Format, SerialPort
 from edge_rules.engine import BedScope, DeviceScope
 from gateway.config import Ble, Config
 from gateway.core.clock import Clock, ScaledClock, SystemClock
 from gateway.core.errors import CarebedError
+from gateway.core.model import Event
 
 Link = SerialPort | BleAdapter
 
@@ -51,15 +53,25 @@ def make_clock(config: Config) -> Clock:
     )
 
 
-def make_links(config: Config, clock: Clock) -> dict[str, Link]:
+def make_links(
+    config: Config, clock: Clock, *, on_event: Callable[[Event], None] | None = None, cures: Cures | None = None
+) -> dict[str, Link]:
     """Every port and radio of the file by name; none is opened yet."""
     links: dict[str, Link] = {
         port.name: SerialPort(
-            str(port.path), clock, name=port.name, baud=port.baud, format=cast(Format, port.format)
+            str(port.path), clock, name=port.name, baud=port.baud, format=cast(Format, port.format),
+            rs485=port.rs485,
         )
         for port in config.serial
     }
-    return links | {radio.name: BleAdapter(radio.name, clock, _backend(radio)) for radio in config.ble}
+    radios = {
+        radio.name: BleAdapter(
+            radio.name, clock, _backend(radio), slots=radio.slots, scan_only=radio.scan_only, on_event=on_event,
+            cures=cures,
+        )
+        for radio in config.ble
+    }  # fmt: skip
+    return links | radios
 
 
 def _backend(radio: Ble) -> BleBackend:
@@ -132,11 +144,7 @@ def _ranges(by_quantity: Mapping[str, Sequence[Sight]]) -> dict[str, tuple[tuple
 
 
 def device_scopes(devices: Sequence[Device]) -> list[DeviceScope]:
-    """For the rules: who is silent by nature (a button that does not beacon) cannot be missed."""
+    """For the rules: who is silent by nature (a button that does not beacon, a meter in its drawer) is not missed."""
     return [
-        DeviceScope(
-            device.id, device.bed, device.family,
-            supervised=device.family != "bthome" or device.settings.get("beacon") is True,
-        )
-        for device in devices
-    ]  # fmt: skip
+        DeviceScope(device.id, device.bed, device.family, supervised=can_be_missed(device)) for device in devices
+    ]

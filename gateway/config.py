@@ -114,6 +114,7 @@ class Serial(Section):
     format: Annotated[str, Field(pattern=r"^8(N1|N2|E1|O1)$")] = Field(
         default="8N1", description="data bits, parity and stop bits: 8N1, 8N2, 8E1 or 8O1"
     )
+    rs485: bool = Field(default=False, description="true: the kernel switches an RS-485 transceiver's direction by RTS")
 
 
 class Ble(Section):
@@ -125,6 +126,8 @@ class Ble(Section):
     hci: str | None = Field(
         default=None, description="bumble transport, e.g. tcp-client:127.0.0.1:5555 (backend virtual)"
     )
+    slots: int = Field(default=6, ge=1, le=20, description="connections at once; one is kept for meters")
+    scan_only: bool = Field(default=False, description="true: this radio only listens, for SOS adverts beside another")
 
 
 class Upstream(Section):

@@ -192,7 +192,7 @@ class Daemon:
 
     async def _live(self, store: Store) -> None:
         store.journal.anchor(self._clock.anchor())
-        self._rooms = rooms = await open_rooms(self._config, self._clock, store)
+        self._rooms = rooms = await open_rooms(self._config, self._clock, store, self._restart)
         for event in (*store.findings, *self._waiting):
             rooms.pipeline.event(event)
         page, inner, outside, drivers = (Crew(self._end) for _ in range(4))
@@ -211,6 +211,10 @@ class Daemon:
             await inner.stop()
             await rooms.close()
             await page.stop()
+
+    async def _restart(self) -> None:
+        """The radio's last cure: a clean stop, and the service manager's new start."""
+        self._end("a radio that nothing else revived")
 
     def _end(self, what: str) -> None:
         """A task that must not end has ended: stop in order and let the service manager start everything anew."""

@@ -4,24 +4,24 @@ import asyncio
 import hashlib
 import importlib.metadata
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from drivers.base import Device
-from drivers.ble_link import BleAdapter
-from drivers.capability import is_shared
+from drivers.capability import is_shared, sights
 from edge_rules.engine import Engine
 from gateway import readings
-from gateway.assemble import bed_scopes, device_scopes, make_drivers, make_links
+from gateway.assemble import bed_scopes, device_scopes
 from gateway.commands import Commands
 from gateway.config import Config
 from gateway.core.clock import Clock
 from gateway.core.errors import StoreError
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
 from gateway.desk import AlarmDesk, PlatformAsks, PlatformReader, make_uplinks
+from gateway.outside import open_outside
 from gateway.pipeline import Pipeline
 from gateway.readings import Readings
 from gateway.readmodel import Identity, ReadModel
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 RECENT_ALARMS = 200  # ended ones the rules are reminded of: one that ended after the last snapshot must not come back
 SNAPSHOT_KEY, BOOTS_KEY, INVENTORY_KEY = "rules.snapshot", "box.boots", "registry.inventory"
+PRESSES_KEY = "sos.pressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +67,24 @@ class Rooms:
         await self.store.flush()
 
 
-async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
-    """Build everything over an open store. ConfigError when the built-in rules are damaged."""
+async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callable[[], Awaitable[None]]) -> Rooms:
+    """Build everything over an open store. restart: ends the daemon in order, for the service manager to start anew.
+
+    ConfigError when the built-in rules are damaged.
+    """
     registry = Registry(store)
     beds, devices = await registry.beds(), await registry.devices()
     read_model = _read_model(config, clock, store)
     names = {room.id: room.name for room in await registry.rooms()}
     read_model.set_inventory(beds, devices, await _inventory_rev(store, beds, devices), names)
+    await _keep_presses(read_model, store)
     utc = datetime.fromtimestamp(clock.anchor().utc_ns / 1e9, tz=UTC)
     rulebook = await open_rulebook(config, store, utc)
     upstreams = [upstream.name for upstream in config.upstream]
     engine = Engine(
         rulebook.rules, bed_scopes(beds, devices), device_scopes(devices), config.site.mode, upstreams=upstreams
     )
+    read_model.watch_blind(engine.blind)
     inbox = _Inbox()
     worker = _worker(config, clock, read_model, inbox, devices)
     pipeline = Pipeline(
@@ -93,14 +99,14 @@ async def open_rooms(config: Config, clock: Clock, store: Store) -> Rooms:
     uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)
     _connect(pipeline, store, uplinks, upstreams)
     _watch_gauges(read_model, store, worker)
-    radios, supervisors = _outside(config, clock, devices, pipeline)
+    outside = open_outside(config, clock, devices, pipeline, restart)
     links = (PartSupervisor(f"uplink {name}", link.run, pipeline.event, clock) for name, link in uplinks.items())
-    parts = (*links, *radios)
+    parts = (*links, *outside.parts)
     if rulebook.refused:
         detail = {"part": "rules", "reason": rulebook.refused, "hint": rulebook.hint}
         pipeline.event(Event("box_trouble", clock.now(), detail=detail))
     return Rooms(
-        store, engine, worker, pipeline, read_model, commands, rulebook, beds, devices, parts, supervisors
+        store, engine, worker, pipeline, read_model, commands, rulebook, beds, devices, parts, outside.supervisors
     )
 
 
@@ -195,6 +201,18 @@ async def _readings(store: Store, beds: Sequence[Bed], devices: Sequence[Device]
     return Readings((device.id for device in devices if is_shared(device)), devices, beds, known)
 
 
+async def _keep_presses(read_model: ReadModel, store: Store) -> None:
+    """When each way to call for help was pressed last: a test press counts for a month, over any restart."""
+    read_model.devicebook.set_pressed(
+        msgspec.json.decode(await store.journal.setting(PRESSES_KEY) or b"{}", type=dict[str, float])
+    )
+
+    def keep(pressed: Mapping[str, float]) -> None:
+        store.journal.set_setting(PRESSES_KEY, msgspec.json.encode(pressed))
+
+    read_model.devicebook.on_pressed = keep
+
+
 async def _take_up(engine: Engine, pipeline: Pipeline, store: Store, read_model: ReadModel) -> None:
     """Go on where the last life of the daemon stopped."""
     snapshot = await store.journal.setting(SNAPSHOT_KEY)
@@ -221,8 +239,9 @@ async def _birth(store: Store, clock: Clock, rulebook: Rulebook) -> Birth:
 
 
 async def _inventory_rev(store: Store, beds: Sequence[Bed], devices: Sequence[Device]) -> int:
-    """Rises by one whenever the registry is not as it was at the last start."""
-    digest = hashlib.sha256(msgspec.json.encode((list(beds), list(devices)))).hexdigest()
+    """Rises by one whenever registry or capabilities are not as they were at the last start."""
+    seen = [sights(device) for device in devices]
+    digest = hashlib.sha256(msgspec.json.encode((list(beds), list(devices), seen))).hexdigest()
     rev, known = msgspec.json.decode(await store.journal.setting(INVENTORY_KEY) or b'[0, ""]', type=tuple[int, str])
     if known == digest:
         return rev
@@ -249,18 +268,3 @@ def _watch_gauges(read_model: ReadModel, store: Store, worker: WorkerLink) -> No
     read_model.watch_gauge("worker_pid", lambda: float(worker.state.pid or 0))
     read_model.watch_gauge("worker_restarts", lambda: float(worker.state.restarts))
     read_model.watch_gauge("alarms_unsaved", lambda: float(store.alarms.unsaved))
-
-
-def _outside(
-    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline
-) -> tuple[tuple[PartSupervisor, ...], tuple[Supervisor, ...]]:
-    """Radios and drivers; a device nobody can drive is a fault of its own."""
-    links = make_links(config, clock)
-    drivers, misfits = make_drivers(devices, links, clock)
-    for misfit in misfits:
-        log.error("%s: %s (%s)", misfit.device.id, misfit.reason, misfit.hint)
-        detail = {"reason": misfit.reason, "hint": misfit.hint}
-        pipeline.event(Event("device_fault", clock.now(), misfit.device.bed, misfit.device.id, detail))
-    radios = [link for link in links.values() if isinstance(link, BleAdapter)]
-    parts = tuple(PartSupervisor(f"radio {radio.name}", radio.run, pipeline.event, clock) for radio in radios)
-    return parts, tuple(Supervisor(driver, pipeline, clock) for driver in drivers)

@@ -1,0 +1,76 @@
+"""Everything that reaches out towards devices: ports, radios, BlueZ's own side, and a driver for each device.
+
+BlueZ is loaded by name and only where a radio asks for it, so that a box without D-Bus runs all the same.
+"""
+
+import importlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from drivers.base import Device
+from drivers.ble_ladder import Cures
+from drivers.ble_link import BleAdapter
+from gateway.assemble import make_drivers, make_links
+from gateway.config import Config
+from gateway.core.clock import Clock
+from gateway.core.model import Event
+from gateway.pipeline import Pipeline
+from gateway.supervise import PartSupervisor, Supervisor
+
+log = logging.getLogger(__name__)
+
+Restart = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is run until the box stops. parts: radios and BlueZ; supervisors: drivers."""
+
+    parts: tuple[PartSupervisor, ...]
+    supervisors: tuple[Supervisor, ...]
+
+
+def open_outside(
+    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart
+) -> Outside:
+    """A device nobody can drive is a fault of its own; the rest starts."""
+    bluez = any(radio.backend == "bluez" for radio in config.ble)
+    cures = Cures(_restart_bluetoothd if bluez else None, restart_box)
+    links = make_links(config, clock, on_event=pipeline.event, cures=cures)
+    drivers, misfits = make_drivers(devices, links, clock)
+    for misfit in misfits:
+        log.error("%s: %s (%s)", misfit.device.id, misfit.reason, misfit.hint)
+        detail = {"reason": misfit.reason, "hint": misfit.hint}
+        pipeline.event(Event("device_fault", clock.now(), misfit.device.bed, misfit.device.id, detail))
+    radios = [link for link in links.values() if isinstance(link, BleAdapter)]
+    parts = [PartSupervisor(f"radio {radio.name}", radio.run, pipeline.event, clock) for radio in radios]
+    if bluez:
+        host = _bluez_host(config, clock, devices, pipeline, restart_box)
+        parts.append(PartSupervisor("bluetoothd", host.run, pipeline.event, clock))
+    return Outside(tuple(parts), tuple(Supervisor(driver, pipeline, clock) for driver in drivers))
+
+
+def _bluez_host(
+    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart
+) -> Any:
+    """The pairing agent and the Current Time service of this box: only enrolled addresses may bond."""
+    enrolled = {device.address.upper() for device in devices}
+    adapters = [radio.adapter or "hci0" for radio in config.ble if radio.backend == "bluez"]
+
+    def now() -> datetime | None:
+        anchor = clock.anchor()
+        if anchor.source == "none":
+            return None
+        return datetime.fromtimestamp(anchor.utc_ns / 1e9, tz=UTC).astimezone(config.zone)
+
+    host = importlib.import_module("drivers.bluez_host").BluezHost
+    return host(
+        clock, adapters, allowed=enrolled.__contains__, on_event=pipeline.event, now=now, restart_box=restart_box
+    )
+
+
+async def _restart_bluetoothd() -> None:
+    await importlib.import_module("drivers.bluez_bus").restart_bluetoothd()
