@@ -10,8 +10,8 @@ from tests.benchmarks.figures import write
 
 # modules of this directory that are not benchmarks
 PLUMBING = {
-    "__main__", "figures", "box", "virtual_site", "ward_script", "band_load", "band_ward", "decoder_rates",
-    "modbus_load", "paced_bus", "whose_time",
+    "__main__", "figures", "box", "virtual_site", "ward_script", "band_daemon", "band_load", "band_ward",
+    "decoder_rates", "modbus_load", "paced_bus", "sampled_daemon", "whose_time",
 }  # fmt: skip
 
 
