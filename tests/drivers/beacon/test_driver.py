@@ -245,3 +245,25 @@ async def test_over_the_air_a_pendant_enters_calls_is_out_of_range_and_comes_bac
             await sink.until(lambda: len(sink.heard_from) > heard)
     assert sink.kinds().count("sos_pressed") == 1
     assert sink.values("battery") == [100.0]
+
+
+async def test_over_bad_air_with_changing_addresses_each_press_is_heard_once() -> None:
+    clock, sink = SystemClock(), RecordingSink()
+    async with radio_space() as (space, port), scanning_adapter(port, clock) as adapter:
+        pendant = Pendant(space, clock, MAC, ibeacon(), ibeacon(0x8007))
+        driver = FAMILY.make([pendant_of("", {**OWN, "zone": ""})], adapter, clock)
+        async with running(driver.run(sink)):
+            while not sink.heard_from:
+                pendant.beacon()
+                await asyncio.sleep(0.02)
+            pendant.faults.lose_every, pendant.faults.new_address_every = 2, 3
+            pendant.faults.garbage = b"\x20\x09"
+            pendant.press(30)
+            for _ in range(29):
+                pendant.beacon()
+            heard = len(sink.heard_from)
+            pendant.faults.lose_every = 0
+            pendant.beacon()
+            await sink.until(lambda: len(sink.heard_from) > heard)
+    assert sink.kinds() == ["sos_pressed"]
+    assert sink.rejections == [], "garbage from an address that showed no identity is nobody's"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from bumble.pairing import PairingConfig, PairingDelegate
 
 from drivers.base import Device, Driver, Setting
 from drivers.ble_values import Special
@@ -18,7 +19,7 @@ from drivers.local_time import local_time
 from drivers.profile import models_in
 from drivers.profile_models import load_model
 from gateway.core.clock import Anchor, SystemClock
-from gateway.core.errors import LinkError
+from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Status
 from tests.drivers.ble_ward import RecordingSink, ended, radio_space, running, scanning_adapter
 
@@ -176,6 +177,23 @@ async def test_a_restarted_box_that_kept_the_last_record_fetches_nothing_twice()
         second.meter.measure(SOUND)
         await second.visit()
         assert second.sequences() == [4]
+
+
+async def test_a_meter_that_refuses_the_bond_ends_the_visit_before_any_record_is_asked_for() -> None:
+    async with ward() as house:
+        refusal = PairingDelegate(PairingDelegate.NO_OUTPUT_NO_INPUT)
+
+        async def refuse() -> bool:
+            return False
+
+        refusal.accept = refuse
+        device = house.meter.peripheral.device
+        device.pairing_config_factory = lambda _connection: PairingConfig(delegate=refusal)
+        error = await house.broken_visit()
+        assert isinstance(error, LinkError | PairingError)
+        assert "pairing" in str(error)
+        assert house.sink.measurements == []
+        assert house.meter.seen.requests == []
 
 
 async def test_a_clock_far_off_is_told_as_unset_and_its_readings_bear_their_receipt() -> None:
