@@ -13,8 +13,8 @@ KEPT = 512  # frames of one second at most; the oldest are not needed for a medi
 class OximeterReader:
     """Gathers one device's frames; tells once a second; remembers what it has said of finger and faults.
 
-    agree: frames in a row that must say the same of finger or fault before it is believed; more than 1 where a frame has no
-    checksum of its own.
+    agree: frames in a row that must say the same of finger or fault before it is believed; more than 1 where a frame
+    has no checksum of its own.
     """
 
     def __init__(self, device: Device, *, agree: int = 1) -> None:
