@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET
 
 from drivers.capability import Sight
 from edge_rules.engine import Engine
@@ -138,8 +139,9 @@ def _listed(device: DeviceState, utc_ms: int) -> InvDevice:
     battery = None if device.battery_percent is None else round(device.battery_percent)
     return InvDevice(
         dev=device.id, kind=device.family, model=device.model, link=device.link, bed=device.bed, batt=battery,
-        seen=seen, caps=sorted({sight.quantity for sight in device.sees}), sees=_declared(device.sees),
-        worn=device.worn, chg=device.charging, sos=[_path(state) for state in device.sos],
+        seen=seen, caps=sorted({sight.quantity for sight in device.sees}), sees=_declared(device.sees) or UNSET,
+        worn=UNSET if device.worn is None else device.worn, chg=UNSET if device.charging is None else device.charging,
+        sos=[_path(state) for state in device.sos] or UNSET,
     )  # fmt: skip
 
 

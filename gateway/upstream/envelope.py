@@ -102,7 +102,7 @@ class SosPath(Struct):
 class InvDevice(Struct):
     """caps: quantities it measures, and waveforms as "wave:acc@50". seen: UTC ms of the last sign of life.
 
-    sees: by quantity, only where something is declared. worn, chg (charging): null where it cannot tell or has not.
+    sees: by quantity, only where something is declared. worn, chg (charging): absent where it cannot tell or has not.
     """
 
     dev: str
@@ -117,10 +117,10 @@ class InvDevice(Struct):
     seen: int | None = None
     clock: DeviceClock | None = None
     caps: list[str] = []
-    sees: dict[str, Sees] = {}
-    worn: bool | None = None
-    chg: bool | None = None
-    sos: list[SosPath] = []
+    sees: dict[str, Sees] | UnsetType = UNSET
+    worn: bool | UnsetType | None = UNSET
+    chg: bool | UnsetType | None = UNSET
+    sos: list[SosPath] | UnsetType = UNSET
 
 
 class Inventory(Message, tag="inv", kw_only=True):

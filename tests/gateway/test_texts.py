@@ -32,6 +32,10 @@ EVENTS = (
     "box_trouble",
     "box_recovered",
     "kiosk_reading",
+    "identity_presented",
+    "reading_out_of_range",
+    "charging_started",
+    "charging_ended",
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.core.clock import ManualClock
 from gateway.core.errors import ProtocolError
-from gateway.core.model import Event, Gap, Measurement, Stamp
+from gateway.core.model import Event, Gap, Measurement, Stamp, Status
 from gateway.upstream import envelope
 from gateway.upstream.pages import messages_of, pack, page_of, unpack
 from gateway.upstream.ports import Timing
@@ -72,6 +73,16 @@ def test_another_major_an_unknown_tag_and_a_wrong_type_are_refused_with_the_path
 ) -> None:
     with pytest.raises(ProtocolError, match=said):
         envelope.decode(json.dumps(json.loads(ALARM) | change).encode())
+
+
+def test_a_kiosks_reading_and_its_later_bed_are_one_reading_by_device_quantity_boot_and_moment() -> None:
+    house = MemoryHouse(ManualClock())
+    first = Measurement(None, "kiosk", "glucose", 33.3, "mmol/L", house.clock.now(), status=Status.OVER)
+    rows = [replace(first, assigned="unassigned"), replace(first, bed=BED, assigned="card")]
+    stored = [MemoryRow("obs", 7 + at, row.bed, row.at, row) for at, row in enumerate(rows)]
+    told = [json.loads(envelope.encode(message_of(row, house.when))) for row in stored]
+    assert len({tuple(row[key] for key in ("dev", "what", "boot", "m", "val", "st")) for row in told}) == 1
+    assert [(row["bed"], row["asg"]) for row in told] == [(None, "unassigned"), (BED, "card")]
 
 
 def test_a_row_of_a_boot_without_any_anchor_travels_with_time_unknown_and_keeps_its_order() -> None:

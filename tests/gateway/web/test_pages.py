@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from drivers.base import Device
 from gateway.core.model import Event, Mode
 from gateway.texts import LANGUAGES, load
 from gateway.web.app import create_app
@@ -129,6 +130,45 @@ async def test_the_device_page_shows_losses_and_rejections_by_reason(house: Hous
     assert "<code>ca fe</code>" in text
     assert "<bdi>bed.wave</bdi>: 120" in text
     assert "the port is gone" in text
+
+
+RADAR = Device("radar", "r60abd1", "r60abd1", "port", "b-00000001")
+BUTTON = Device("button-1", "bthome", "shelly_blu_button1", "radio", "b-00000001", settings={"purpose": "sos"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_device_page_says_what_a_device_cannot_see_and_which_call_for_help_needs_a_test(
+    house: House, language: str
+) -> None:
+    texts = load(language)
+    house.model.set_inventory([Bed("b-00000001", "101")], [RADAR, BUTTON], 8)
+    house.model.watch_blind(lambda: [("heart_rate_low", "b-00000001", "heart_rate")])
+    async with client_of(house, language) as client:
+        text = html.unescape((await client.get("/devices")).text)
+    assert texts("page.device.range", low=60, high=120) in text
+    assert texts("page.device.late", span=texts.span(30)) in text
+    assert texts("sos.unsupervised") in text
+    assert texts("sos.test_due") in text
+    assert f"</bdi>: {texts('rule.heart_rate_low')} ({texts('quantity.heart_rate')})" in text
+
+
+async def test_the_device_page_says_worn_and_charging_of_what_tells_them_and_nothing_of_the_rest(
+    house: House, client: httpx.AsyncClient
+) -> None:
+    texts = load("en")
+    assert texts("state.not_worn") not in (await client.get("/devices")).text
+    house.measured("worn", 0, device="band-1")
+    assert texts("state.not_worn") in (await client.get("/devices")).text
+    house.model.saw_event(Event("charging_started", house.clock.now(), "b-00000001", "band-1"))
+    assert f"<dd>{texts('state.charging')}</dd>" in (await client.get("/devices")).text
+
+
+async def test_a_pressed_button_shows_until_when_its_test_counts(house: House, client: httpx.AsyncClient) -> None:
+    house.model.set_inventory([Bed("b-00000001", "101")], [BUTTON], 8)
+    house.model.saw_event(Event("sos_pressed", house.clock.now(), "b-00000001", "button-1"))
+    text = (await client.get("/devices")).text
+    assert load("en")("sos.test_due") not in text
+    assert load("en")("sos.test_by", date="") in text
 
 
 async def test_the_system_page_shows_parts_uplinks_and_backlog(house: House, client: httpx.AsyncClient) -> None:
