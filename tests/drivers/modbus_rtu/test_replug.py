@@ -1,4 +1,4 @@
-"""An adapter that is pulled out and put in again, perhaps under another number: supervisor, driver and port together."""
+"""An adapter that is pulled out and put in again, perhaps under another number: supervisor, driver, port together."""
 
 import asyncio
 from pathlib import Path
