@@ -47,6 +47,7 @@ class GlsDriver:
         self._readings = Readings(device, _limits(device))
         self._meter_clock = MeterClock(clock, zone_of(device))
         self._mark = _mark(device.settings)
+        self._refuses = False  # said once
         self._call = asyncio.Event()
         self._heard: Stamp | None = None
         self._visited: Stamp | None = None
@@ -96,8 +97,9 @@ class GlsDriver:
         now = self._clock.now()
         if gatt.dropped > lost:
             raise LinkError(f"{gatt.address}: {gatt.dropped - lost} records were lost on the way", hint="asked again")
-        if outcome is racp.Outcome.REFUSED:
+        if outcome is racp.Outcome.REFUSED and not self._refuses:
             self._event("device_fault", now, {"reason": "the meter refuses to report its records"}, sink)
+        self._refuses = outcome is racp.Outcome.REFUSED
         if outcome is not racp.Outcome.COMPLETE:
             raise LinkError(
                 f"{gatt.address}: the meter did not report its records ({outcome.value})",

@@ -26,8 +26,9 @@ class Faults:
 
     hang_up_after: records of a report after which it disconnects, once. lose: positions (from 0) that are never sent.
     repeat: each record is sent twice. garbage: bytes sent before the first record. without_context: contexts are
-    promised and not sent. refuse_from: knows only "report all". busy: ends with "not completed". newest_first: order.
-    hang_up_when_done: disconnects behind the answer, as many do. delay_s: between two records.
+    promised and not sent. refuse_from: knows only "report all". refuse_all: knows no report. busy: ends with "not
+    completed". newest_first: order. hang_up_when_done: disconnects behind the answer, as many do. delay_s: between two
+    records.
     """
 
     hang_up_after: int | None = None
@@ -36,6 +37,7 @@ class Faults:
     garbage: bytes = b""
     without_context: bool = False
     refuse_from: bool = False
+    refuse_all: bool = False
     busy: bool = False
     newest_first: bool = False
     hang_up_when_done: bool = False
@@ -172,7 +174,7 @@ class GlucoseMeter:
         return list(self._records)
 
     async def _report(self, request: racp.Request) -> None:
-        if self.faults.refuse_from and request.operator is racp.Operator.FROM:
+        if self.faults.refuse_all or (self.faults.refuse_from and request.operator is racp.Operator.FROM):
             await self._indicate(racp.Answer(request.op, 4))
             return
         chosen = self._chosen(request)

@@ -179,6 +179,14 @@ async def test_a_restarted_box_that_kept_the_last_record_fetches_nothing_twice()
         assert second.sequences() == [4]
 
 
+async def test_a_meter_that_knows_no_report_is_a_device_fault_said_once() -> None:
+    async with ward() as house:
+        house.meter.faults.refuse_all = True
+        for _ in range(2):
+            assert isinstance(await house.broken_visit(), LinkError)
+        assert house.sink.kinds().count("device_fault") == 1
+
+
 async def test_a_meter_that_refuses_the_bond_ends_the_visit_before_any_record_is_asked_for() -> None:
     async with ward() as house:
         refusal = PairingDelegate(PairingDelegate.NO_OUTPUT_NO_INPUT)
