@@ -86,5 +86,5 @@ async def test_an_unplugged_radar_is_a_broken_link(wire: VirtualPort) -> None:
 
 def test_what_it_cannot_see_is_declared() -> None:
     capability = load_model(PROFILE).device.capability
-    assert capability["heart_rate"].range == (60, 120)
+    assert capability["heart_rate"].range == (60.0, 120.0)
     assert capability["bed_occupied"].latency_s == 30
