@@ -33,7 +33,7 @@ def stream(target: Stream, data: bytes, cuts: Sequence[int]) -> None:
     counted(at_once)
     for frame in target.frames:
         if is_good(target, frame):
-            resynchronised(at_once, frame)
+            resynchronised(at_once, frame, target.patience_bytes)
 
 
 def is_good(target: Stream, frame: bytes) -> bool:
@@ -47,10 +47,10 @@ def is_good(target: Stream, frame: bytes) -> bool:
     return heard == [len(frame)] * 3
 
 
-def resynchronised(decoder: Feeds, frame: bytes) -> None:
-    """Two good frames may be lost to what came before, the third may not."""
-    decoder.feed(frame)
-    decoder.feed(frame)
+def resynchronised(decoder: Feeds, frame: bytes, patience_bytes: int = 0) -> None:
+    """Two good frames, or patience_bytes of them, may be lost to what came before; the next one may not."""
+    for _ in range(max(2, -(-patience_bytes // len(frame)))):
+        decoder.feed(frame)
     before = _counter(decoder).accepted_bytes
     decoder.feed(frame)
     assert _counter(decoder).accepted_bytes > before, f"not in step again after two frames of {len(frame)} bytes"

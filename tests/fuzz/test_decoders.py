@@ -104,6 +104,32 @@ class Forgetful:
         return frames, None
 
 
+class Waiting(Forgetful):
+    """A head that announces how much follows holds back true frames."""
+
+    def feed(self, data: bytes) -> tuple[list[bytes], None]:
+        if self.buffer[:1] == b"\x02" or data[:1] == b"\x02":
+            self.received_bytes += len(data)
+            self.buffer += data
+            if len(self.buffer) >= 12:
+                self.skipped_bytes += len(self.buffer)
+                self.buffer = b""
+            return [], None
+        return super().feed(data)
+
+
+def test_a_head_that_waits_longer_than_two_frames_is_found_unless_its_format_says_so() -> None:
+    good = b"\x01\x02\x03"
+    with pytest.raises(AssertionError, match="not in step"):
+        properties.resynchronised(_fed(Waiting(""), b"\x02"), good)
+    properties.resynchronised(_fed(Waiting(""), b"\x02"), good, patience_bytes=12)
+
+
+def _fed(decoder: Waiting, data: bytes) -> Waiting:
+    decoder.feed(data)
+    return decoder
+
+
 @pytest.mark.parametrize("fault", ["memory", "stuck", "counters", "chunks"])
 def test_each_promise_can_be_broken_and_is_then_found(fault: str) -> None:
     broken = Stream(fault, lambda: Forgetful(fault), (b"\x01\x02\x03",))
