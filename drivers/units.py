@@ -21,9 +21,10 @@ _TO: dict[tuple[str, str], tuple[float, float]] = {
     ("s", "ms"): (1000.0, 0.0),
     ("mV", "V"): (0.001, 0.0),
     ("[ppth]", "%"): (0.1, 0.0),
+    ("%", "1"): (0.01, 0.0),
 }
 _DIGITS = {
-    "mm[Hg]": 1, "kg": 3, "Cel": 2, "cm": 1, "mmol/L": 2, "ms": 3, "V": 3, "%": 2,
+    "mm[Hg]": 1, "kg": 3, "Cel": 2, "cm": 1, "mmol/L": 2, "ms": 3, "V": 3, "%": 2, "1": 4,
 }  # fmt: skip
 
 
