@@ -28,6 +28,8 @@ class Reason(StrEnum):
     ALREADY_CLOSED = "already_closed"
     ALREADY_ACKNOWLEDGED = "already_acknowledged"
     UPSTREAM_UNKNOWN = "upstream_unknown"
+    STATION_UNKNOWN = "station_unknown"
+    PERSON_UNKNOWN = "person_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,20 @@ class AlarmDesk(Protocol):
     async def close(self, alarm_id: str, outcome: str, by: str, via: str) -> Alarm: ...
 
 
+class IdentityDesk(Protocol):
+    """Who takes in a card, QR code or badge that was shown at a shared device."""
+
+    def present(self, station: str, detail: Mapping[str, str]) -> str:
+        """"" when it was taken in, else the Reason's value for which it says nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     """What may be asked. upstreams: names of the configured platforms."""
 
     desk: AlarmDesk
     upstreams: frozenset[str] = frozenset()
+    identities: IdentityDesk | None = None
 
     async def acknowledge(self, alarm_id: str, by: str, note: str, via: str, rev: int | None = None) -> Answer:
         """A named person has seen the alarm. rev: the revision they saw; refused when there is a newer one."""
@@ -93,6 +103,17 @@ class Commands:
         if alarm is None or rev > alarm.rev:
             return Refused(Reason.ALARM_UNKNOWN, {"alarm": alarm_id}, alarm)
         return Done(await self.desk.received(alarm_id, upstream))
+
+
+    def present(self, station: str, by: str, *, bed: str = "", resident: str = "") -> Refused | None:
+        """Somebody showed at a shared device who they are: readings two minutes around now are theirs. None: done.
+
+        by: "card", "qr" or "badge"; bed or resident (a pseudonym), or both when they agree.
+        """
+        named = {"bed": bed, "resident": resident, "by": by}
+        detail = {key: value for key, value in named.items() if value}
+        doubt = Reason.STATION_UNKNOWN.value if self.identities is None else self.identities.present(station, detail)
+        return Refused(Reason(doubt), {"station": station}) if doubt else None
 
 
 def _check_person(by: str, note: str) -> Refused | None:

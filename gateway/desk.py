@@ -21,6 +21,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import UpstreamError
 from gateway.core.model import Alarm, Event, Stamp
 from gateway.pipeline import Pipeline
+from gateway.readings import IDENTITY, Readings
 from gateway.readmodel import ReadModel
 from gateway.store.database import Store
 from gateway.store.rows import Row
@@ -73,6 +74,21 @@ class AlarmDesk:
         if alarm is None:
             raise KeyError(f"alarm {alarm_id} is unknown")  # its asker has looked before: see gateway.commands
         return alarm
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDesk:
+    """`gateway.commands.IdentityDesk`: an identity that says something becomes an event."""
+
+    pipeline: Pipeline
+    readings: Readings
+
+    def present(self, station: str, detail: Mapping[str, str]) -> str:
+        event = Event(IDENTITY, self.pipeline.now().stamp, device=station, detail=detail)
+        doubt = self.readings.doubt(event)
+        if not doubt:
+            self.pipeline.event(event)
+        return doubt
 
 
 class PlatformAsks:

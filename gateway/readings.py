@@ -176,6 +176,12 @@ class Shared:
         if station is not None and bed is not None:
             self._seen[station].append(_Identity(bed, str(event.detail.get("by", "identity")), event.at))
 
+    def doubt(self, event: Event) -> str:
+        """Why an identity says nothing: "station_unknown" or "person_unknown"; "" when it does say whose."""
+        if self._station(event) is None:
+            return "station_unknown"
+        return "person_unknown" if self._bed(event) is None else ""
+
     def settle(self, now: Stamp) -> list[Measurement]:
         """Readings whose two minutes are over and whose person is known by now, with their bed."""
         settled = []
@@ -259,6 +265,10 @@ class Readings:
         """Take in who presented themselves."""
         if event.kind == IDENTITY:
             self._shared.presented(event)
+
+    def doubt(self, event: Event) -> str:
+        """See `Shared.doubt`."""
+        return self._shared.doubt(event)
 
     def settle(self, now: Stamp) -> list[Measurement]:
         """See `Shared.settle`."""

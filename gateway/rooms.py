@@ -20,7 +20,7 @@ from gateway.config import Config
 from gateway.core.clock import Clock
 from gateway.core.errors import StoreError
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
-from gateway.desk import AlarmDesk, PlatformAsks, PlatformReader, make_uplinks
+from gateway.desk import AlarmDesk, IdentityDesk, PlatformAsks, PlatformReader, make_uplinks
 from gateway.outside import open_outside
 from gateway.pipeline import Pipeline
 from gateway.readings import Readings
@@ -87,13 +87,15 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     read_model.watch_blind(engine.blind)
     inbox = _Inbox()
     worker = _worker(config, clock, read_model, inbox, devices)
+    worth = await _readings(store, beds, devices)
     pipeline = Pipeline(
         clock, config.zone, config.site.mode, devices=devices, engine=engine, store=store, worker=worker,
-        watcher=read_model, outputs=LocalSignals(read_model), readings=await _readings(store, beds, devices),
+        watcher=read_model, outputs=LocalSignals(read_model), readings=worth,
     )  # fmt: skip
     inbox.pipeline = pipeline
     await _take_up(engine, pipeline, store, read_model)
-    commands = Commands(AlarmDesk(engine, pipeline, store), frozenset(upstreams))
+    desk = AlarmDesk(engine, pipeline, store)
+    commands = Commands(desk, frozenset(upstreams), IdentityDesk(pipeline, worth))
     reader = PlatformReader(read_model, store, await _birth(store, clock, rulebook))
     asks = PlatformAsks(commands, engine, pipeline)
     uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)

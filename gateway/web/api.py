@@ -1,6 +1,6 @@
 """/api/v1: the read model as JSON, two commands, and the stream that keeps pages current."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -57,6 +57,16 @@ def _documented(model: Any) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": model}}
 
 
+class Identity(BaseModel):
+    """station: id of the shared device. bed or resident: whose card it is, as the registry knows them."""
+
+    model_config = ConfigDict(extra="forbid")
+    station: str
+    by: Literal["card", "qr", "badge"]
+    bed: str = ""
+    resident: str = ""
+
+
 class Api:
     """Handlers of /api/v1; `router` holds their routes."""
 
@@ -79,6 +89,7 @@ class Api:
             self.router.add_api_route(path, handler, methods=["GET"], responses=_documented(answer))
         self.router.add_api_route("/stream", self.stream, methods=["GET"])
         self.router.add_api_route("/alarms/{alarm_id}/acknowledge", self.acknowledge, methods=["POST"])
+        self.router.add_api_route("/identities", self.identify, methods=["POST"])
         self.router.add_api_route("/alarms/{alarm_id}/close", self.close, methods=["POST"])
 
     async def ward(self) -> Response:
@@ -136,6 +147,16 @@ class Api:
         if refusal := _from_elsewhere(request):
             return refusal
         return _answer(await self._commands.close(alarm_id, body.outcome, body.by, "api", body.rev))
+
+
+    async def identify(self, request: Request, body: Identity) -> Response:
+        """Somebody showed a card, QR code or badge at a shared device."""
+        if refusal := _from_elsewhere(request):
+            return refusal
+        refused = self._commands.present(body.station, body.by, bed=body.bed, resident=body.resident)
+        if refused is None:
+            return _json({"station": body.station})
+        return JSONResponse({"error": refused.reason.value, "hint": "", **refused.values}, STATUS_ELSE)
 
 
 def _from_elsewhere(request: Request) -> Response | None:

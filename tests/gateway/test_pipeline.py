@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 from drivers.base import Device
 from edge_rules.engine import BedScope, DeviceScope, Engine
 from edge_rules.rulefile import load_defaults
+from gateway.commands import Commands, Reason
 from gateway.core.clock import ManualClock
 from gateway.core.model import Event, Measurement, Mode, Status
 from gateway.core.quantities import quantity
+from gateway.desk import AlarmDesk, IdentityDesk
 from gateway.pipeline import Pipeline
 from gateway.readings import SETTING, Readings
 from gateway.readmodel import Identity, ReadModel
@@ -43,6 +45,8 @@ class Box:
     store: Store
     pipeline: Pipeline
     model: ReadModel
+    engine: Engine
+    identities: IdentityDesk
 
     def measure(self, device: str, name: str, value: float, **more: Any) -> None:
         bed = ANNE if device != "kiosk" else None
@@ -73,12 +77,13 @@ async def box_in(directory: Path, clock: ManualClock) -> AsyncIterator[Box]:
         worker = WorkerLink(
             clock, cache_dir=directory, on_result=lambda _: None, on_gap=lambda _: None, on_state=lambda _: None
         )
+        engine = Engine(load_defaults(), *scopes, Mode.REAL)
+        readings = Readings(["kiosk"], DEVICES, BEDS, known)
         pipeline = Pipeline(
-            clock, ZoneInfo("Europe/Paris"), Mode.REAL, devices=DEVICES,
-            engine=Engine(load_defaults(), *scopes, Mode.REAL), store=store, worker=worker, watcher=model,
-            outputs=LocalSignals(model), readings=Readings(["kiosk"], DEVICES, BEDS, known),
+            clock, ZoneInfo("Europe/Paris"), Mode.REAL, devices=DEVICES, engine=engine, store=store,
+            worker=worker, watcher=model, outputs=LocalSignals(model), readings=readings,
         )  # fmt: skip
-        yield Box(clock, store, pipeline, model)
+        yield Box(clock, store, pipeline, model, engine, IdentityDesk(pipeline, readings))
         pipeline.close()
     finally:
         await store.close()
@@ -98,6 +103,22 @@ async def test_a_kiosk_reading_is_a_row_without_a_bed_and_a_second_row_when_the_
         rows = await box.observations()
         assert rows == [first, replace(first, bed=ANNE, assigned="card")]
         assert (await box.events("identity_presented"))[0].detail == detail
+
+
+async def test_a_card_over_the_interface_says_whose_and_a_strangers_leaves_no_trace(tmp_path: Path) -> None:
+    async with box_in(tmp_path, ManualClock()) as box:
+        commands = Commands(AlarmDesk(box.engine, box.pipeline, box.store), identities=box.identities)
+        stranger = commands.present("kiosk", "card", resident="p-99999999")
+        nowhere = commands.present("cuff", "card", resident="p-00000001")
+        assert [refused and refused.reason for refused in (stranger, nowhere)] == [
+            Reason.PERSON_UNKNOWN, Reason.STATION_UNKNOWN,
+        ]  # fmt: skip
+        assert await box.events("identity_presented") == []
+        assert commands.present("kiosk", "qr", resident="p-00000001") is None
+        box.clock.shift(60)
+        box.measure("kiosk", "systolic", 128.0)
+        (row,) = await box.observations()
+        assert (row.bed, row.assigned) == (ANNE, "qr")
 
 
 async def test_a_record_sent_again_is_kept_once_and_counted_as_a_repeat(tmp_path: Path) -> None:

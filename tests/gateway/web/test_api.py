@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from gateway.core.clock import ManualClock
 from gateway.web.live import MAX_VIEWERS, LiveStream
 from tests.gateway.house import House
+from tests.gateway.web.conftest import BASE, page_of
 
-READS = ("ward", "beds/b-00000001", "alarms", "alarms/a-1", "devices", "health", "uplinks", "inventory")
+READS = ("ward", "beds/b-00000001", "alarms", "alarms/a-1", "devices", "health", "uplinks", "inventory", "blind")
 
 
 @pytest.mark.parametrize("path", READS)
@@ -59,6 +61,34 @@ async def test_a_stale_revision_is_a_conflict_with_the_present_one(house: House,
     answer = await client.post("/api/v1/alarms/a-1/close", json={"by": "N", "outcome": "test", "rev": 1})
     assert answer.status_code == 409
     assert (answer.json()["error"], answer.json()["rev"]) == ("revision_stale", 2)
+
+
+ASKED = {"station": "kiosk", "by": "card", "resident": "p-00000001"}
+
+
+async def test_a_card_is_presented_by_json_and_a_station_that_is_none_is_refused(house: House) -> None:
+    seen: list[tuple[str, dict[str, str]]] = []
+
+    class Cards:
+        def present(self, station: str, detail: Mapping[str, str]) -> str:
+            seen.append((station, dict(detail)))
+            return "" if station == "kiosk" else "station_unknown"
+
+    house.commands = replace(house.commands, identities=Cards())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=page_of(house), client=("127.0.0.1", 40_000)), base_url=BASE
+    ) as asker:
+        taken = await asker.post("/api/v1/identities", json=ASKED)
+        refused = await asker.post("/api/v1/identities", json=ASKED | {"station": "x"})
+        guessed = await asker.post("/api/v1/identities", json=ASKED | {"by": "face"})
+    assert (taken.status_code, refused.status_code, guessed.status_code) == (200, 422, 422)
+    assert refused.json()["error"] == "station_unknown"
+    assert seen == [(station, {"resident": "p-00000001", "by": "card"}) for station in ("kiosk", "x")]
+
+
+async def test_a_card_from_another_site_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/v1/identities", json=ASKED, headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("body", [{}, {"by": 7}, {"by": "x", "what": 1}, [], "x"])
