@@ -121,14 +121,17 @@ class FramedDriver:
         wanted = f"{serial.baud} baud {serial.format}" if serial else "its profile's settings"
         silence_s = self._framed.profile.silence_s
         stream = SerialStream(self._device, self._port, self._clock, silence_s=silence_s, wanted=wanted)
+        frames = FrameStream(self._framed)
 
         def take(cuts: list[Cut], at: Stamp) -> None:
+            if frames.accepted_bytes == sum(len(cut.raw) for cut in cuts):  # also one that sees nobody is back
+                sink.event(Event("link_up", at, self._device.bed, self._device.id))
             for cut in cuts:
                 talk.heard(cut)
                 self.take(cut, at, sink)
             self._states.alive(at, sink)
 
-        await stream.run(FrameStream(self._framed), take, sink)
+        await stream.run(frames, take, sink)
 
     def take(self, cut: Cut, at: Stamp, sink: Sink) -> None:
         """One intact frame: what it tells, or why its content is refused."""

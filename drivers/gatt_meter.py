@@ -95,6 +95,8 @@ class GattMeter:
             else:
                 streams = await self._subscribe(gatt, sink)
                 await self._set_clock(gatt, sink)
+            up = Event("link_up", self._clock.now(), self._device.bed, self._device.id)
+            sink.event(up)  # bonded, set and subscribed: also a device that has nothing to tell is back
             await self._collect(gatt, sink, streams=streams)
         self._visited = self._heard = self._clock.now()
 

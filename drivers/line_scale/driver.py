@@ -30,6 +30,7 @@ class LineScale:
         self._line = line
         self._decoder = LineDecoder(line)
         self._settled = False
+        self._up = False
 
     async def run(self, sink: Sink) -> None:
         """Listen until the port breaks or the scale prints nothing for the profile's silence_s. LinkError."""
@@ -42,10 +43,13 @@ class LineScale:
             )
             await stream.run(LineStream(self._line), lambda lines, at: self._take_all(lines, at, sink), sink)
         finally:
-            self._settled = False
+            self._settled = self._up = False
             self._port.close()
 
     def _take_all(self, lines: Sequence[bytes], at: Stamp, sink: Sink) -> None:
+        if not self._up:  # also an empty scale is back
+            self._up = True
+            sink.event(Event("link_up", at, self._device.bed, self._device.id))
         for line in lines:
             self.take(line, at, sink)
 

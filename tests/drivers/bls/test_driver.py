@@ -46,6 +46,7 @@ async def test_a_failed_reading_is_refused_with_its_bytes_and_becomes_no_number(
             {"reason": "failed_measurement", "count": 1, "raw": failed[0].hex()}
         ]
         assert [m.quantity for m in home.sink.measurements] == ["battery"]
+        assert home.sink.kinds().count("link_up") == 1
 
 
 async def test_records_sent_twice_and_again_in_the_next_visit_are_told_once() -> None:

@@ -32,6 +32,7 @@ async def test_rates_are_told_and_none_while_there_is_no_estimate(wire: VirtualP
         await until(lambda: len(sink.values("heart_rate")) >= 2)
     assert sink.values("heart_rate")[:2] == [61.25, 62.0]
     assert sink.values("respiration_rate")[:2] == [14.5, 15.0]
+    assert sink.kinds("radar-2") == ["link_up"]
     assert not sink.rejects
 
 
