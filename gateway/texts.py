@@ -39,7 +39,7 @@ class Texts:
 
     def quantity(self, value: float, unit: str) -> str:
         """A value with the unit people use for the UCUM code."""
-        digits = 1 if unit in ("Cel", "kg") else 0
+        digits = 1 if unit in ("Cel", "kg", "mmol/L") else 0
         return f"{self.number(value, digits)} {self.named('unit', unit)}".rstrip()
 
     def time(self, moment: datetime) -> str:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from drivers.base import Device
-from gateway.core.model import Event, Mode
+from gateway.core.model import Event, Measurement, Mode, Status
 from gateway.texts import LANGUAGES, load
 from gateway.web.app import create_app
 from gateway.web.render import Surroundings
@@ -134,6 +134,19 @@ async def test_the_device_page_shows_losses_and_rejections_by_reason(house: Hous
 
 RADAR = Device("radar", "r60abd1", "r60abd1", "port", "b-00000001")
 BUTTON = Device("button-1", "bthome", "shelly_blu_button1", "radio", "b-00000001", settings={"purpose": "sos"})
+
+
+@pytest.mark.parametrize(("status", "shown"), [(Status.OVER, ">33.3 mmol/L"), (Status.UNDER, "<33.3 mmol/L")])
+async def test_a_reading_beyond_the_range_is_shown_as_its_limit_with_a_sign(
+    house: House, client: httpx.AsyncClient, status: Status, shown: str
+) -> None:
+    reading = Measurement(
+        "b-00000001", "meter", "glucose", 33.3, "mmol/L", house.clock.now(), status=status
+    )
+    house.model.saw_measurement(reading)
+    text = html.unescape((await client.get("/")).text)
+    assert f"<strong>{shown}</strong>" in text
+    assert load("en")(f"status.{status.value}") in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
