@@ -35,6 +35,9 @@ WHERE = {  # family: module and name
     "line_scale": "drivers.line_scale.driver:FAMILY",
 }
 SERIAL = ("serial", "modbus-rtu")  # transports whose link is a [[serial]] port; the others need a [[ble]] radio
+CLOCKED = frozenset(  # families whose devices keep a wall clock: they are told the site's zone
+    ("plx", "bls", "hts", "wss", "gls", "mi_scale", "nonin", "nonin_ble", "taidoc", "taidoc_ble", "colmi")
+)
 SHARED = ("modbus-rtu",)  # all devices of one link share one driver
 
 

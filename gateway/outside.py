@@ -6,13 +6,14 @@ BlueZ is loaded by name and only where a radio asks for it, so that a box withou
 import importlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from drivers.base import Device
 from drivers.ble_ladder import Cures
 from drivers.ble_link import BleAdapter
+from drivers.catalogue import CLOCKED
 from gateway.assemble import make_drivers, make_links
 from gateway.config import Config
 from gateway.core.clock import Clock
@@ -40,7 +41,7 @@ def open_outside(
     bluez = any(radio.backend == "bluez" for radio in config.ble)
     cures = Cures(_restart_bluetoothd if bluez else None, restart_box)
     links = make_links(config, clock, on_event=pipeline.event, cures=cures)
-    drivers, misfits = make_drivers(devices, links, clock)
+    drivers, misfits = make_drivers([_in_zone(device, config.site.time_zone) for device in devices], links, clock)
     for misfit in misfits:
         log.error("%s: %s (%s)", misfit.device.id, misfit.reason, misfit.hint)
         detail = {"reason": misfit.reason, "hint": misfit.hint}
@@ -51,6 +52,13 @@ def open_outside(
         host = _bluez_host(config, clock, devices, pipeline, restart_box)
         parts.append(PartSupervisor("bluetoothd", host.run, pipeline.event, clock))
     return Outside(tuple(parts), tuple(Supervisor(driver, pipeline, clock) for driver in drivers))
+
+
+def _in_zone(device: Device, time_zone: str) -> Device:
+    """A meter's clock shows the site's time; the box itself may well run in UTC."""
+    if device.family not in CLOCKED or "time_zone" in device.settings:
+        return device
+    return replace(device, settings={**device.settings, "time_zone": time_zone})
 
 
 def _bluez_host(

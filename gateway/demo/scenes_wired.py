@@ -5,6 +5,7 @@ only when one of them is asked for.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,6 +206,15 @@ def _shown(clock: Clock) -> Any:
     return local_time(clock, clock.now()).replace(microsecond=0)
 
 
+async def column(wire: Wire, model: str) -> None:
+    """Somebody steps onto the scale and stands still, again and again."""
+    from drivers.line_scale.peer import ColumnScale
+
+    steps = itertools.count()
+    scale = ColumnScale(wire.fd, wire.clock, lambda: (72.5, next(steps) % 20 > 9), share=wire.share)
+    await scale.run()
+
+
 WIRED: dict[str, Scene] = {
     "bed_belt": belt,
     "modbus_rtu": slave,
@@ -214,6 +224,7 @@ WIRED: dict[str, Scene] = {
     "suntech": suntech,
     "r60abd1": bed_radar,
     "tf_radar": breath_radar,
+    "line_scale": column,
 }
 LINES: dict[str, tuple[int, Format]] = {  # baud and format of families without a profile that says it
     "berry_bci": (115_200, "8N1"),
