@@ -132,6 +132,7 @@ def test_a_decoder_s_rate_counts_whole_frames_and_has_the_bar_of_its_kind(monkey
 
 
 async def test_answers_a_second_are_counted_for_each_slave_over_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modbus_load, "RUNS", 1)
     monkeypatch.setattr(modbus_load, "SETTLE_S", 0.3)
     monkeypatch.setattr(modbus_load, "WINDOW_S", 1.0)
     monkeypatch.setattr(modbus_load, "DEAD_WINDOW_S", 1.0)

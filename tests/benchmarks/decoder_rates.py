@@ -46,7 +46,7 @@ def _stream(target: Stream) -> Figure | None:
 
     code = isinstance(target.make(), ByteStream)
     bar = CODE_BAR if code else PROFILE_BAR
-    return _figure(f"decoder {target.name} ({'code' if code else 'profile'})", run, len(frames), bar)
+    return _figure(f"decoder {target.name} ({'code' if code else 'profile'})", run, len(frames) * target.parts, bar)
 
 
 def _modbus() -> list[Figure]:

@@ -10,7 +10,7 @@ from tests.benchmarks.figures import Figure
 
 
 def measure() -> list[Figure]:
-    """About four minutes; CarebedError or a time-out when something cannot be measured."""
+    """About five minutes; CarebedError or a time-out when something cannot be measured."""
     figures = decoder_rates.measure()
     for load in (modbus_load, band_load, band_daemon):
         figures += asyncio.run(load.measure())

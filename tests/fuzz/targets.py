@@ -57,12 +57,16 @@ class Whole:
 
 @dataclass(frozen=True)
 class Stream:
-    """patience_bytes: how long a false head of this format may hold back true frames, when that is more than two."""
+    """patience_bytes: how long a false head of this format may hold back true frames, when that is more than two.
+
+    parts: frames on the wire in each of `frames`, where a device sends a value over several of them.
+    """
 
     name: str
     make: Callable[[], Feeds]
     frames: tuple[bytes, ...]
     patience_bytes: int = 0
+    parts: int = 1
 
 
 def families() -> list[str]:
@@ -200,7 +204,7 @@ def _nonin() -> Iterator[Stream]:
     """Five bytes a frame, 25 frames a packet, laid out by the format that was chosen."""
     for data_format in (2, 7):
         frames = tuple(packets([(97, 66), (88, 120), (None, None)], data_format=data_format))
-        yield Stream(f"nonin.PacketStream {data_format}", partial(PacketStream, data_format), frames)
+        yield Stream(f"nonin.PacketStream {data_format}", partial(PacketStream, data_format), frames, parts=25)
 
 
 def _modbus() -> Iterator[Whole]:
