@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import socket
+from collections import deque
 from pathlib import Path
 
 from gateway.core.clock import SystemClock, within
@@ -12,12 +13,18 @@ from gateway.core.errors import LinkError
 START_S = 10.0
 
 
+_given: deque[int] = deque(maxlen=1000)  # ports handed out lately; the oldest may come again
+
+
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that was free a moment ago; never one that this process has just been given."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.append(port)
+            return port
 
 
 def find_mosquitto() -> str:

@@ -47,3 +47,8 @@ async def test_a_broker_that_is_away_is_a_closed_connection_and_no_fault_of_the_
     async with Proxy(free_port()) as proxy:
         assert await read_to_the_end(proxy.port) == b""
     assert troubles == []
+
+
+def test_two_ports_that_are_asked_for_before_either_is_used_are_never_the_same() -> None:
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == len(ports)
