@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -70,9 +70,12 @@ class Gatt:
 
     client: BleakClient
 
-    def __init__(self, address: str, clock: Clock) -> None:
+    def __init__(self, address: str, clock: Clock, on_dropped: Callable[[str, int], None] | None = None) -> None:
+        """on_dropped(address, count) is told of each run of notifications that found the inbox full."""
         self.address = address
         self.dropped = 0
+        self._on_dropped = on_dropped
+        self._untold = 0
         self.stale = False  # what the host remembers of the device has proved wrong
         self._clock = clock
         self._inbox: deque[Notification] = deque()  # bounded by INBOX; full: the newest is dropped and counted
@@ -103,11 +106,18 @@ class Gatt:
             note = Notification(uuid, bytes(data), self._clock.now())
             if len(self._inbox) >= INBOX:
                 self.dropped += 1
+                self._untold += 1
                 return
+            self._tell_dropped()
             self._inbox.append(note)
             self._wake.set()
 
         await self._call(self.client.start_notify(uuid, arrived), f"subscription to {uuid}")
+
+    def _tell_dropped(self) -> None:
+        untold, self._untold = self._untold, 0
+        if untold and self._on_dropped is not None:
+            self._on_dropped(self.address, untold)
 
     async def next(self, silence_s: float) -> Notification:
         """The next notification. LinkError when the connection ends or nothing comes for `silence_s` of the clock."""
@@ -135,6 +145,7 @@ class Gatt:
 
         Also when the adapter has gone: the client still holds a D-Bus connection, which would leak.
         """
+        self._tell_dropped()
         limit_s = GONE_S if self._adapter_gone else DISCONNECT_S
         try:
             late = f"{self.address}: no disconnection within {limit_s:g} s"

@@ -254,12 +254,17 @@ class BleAdapter:
     async def _connected(self, device: BLEDevice, timeout_s: float) -> Gatt:
         if self._radio is None:
             raise self._not_open()
-        gatt = Gatt(device.address.upper(), self._clock)
+        gatt = Gatt(device.address.upper(), self._clock, self._dropped)
         # The backend's own limit lies behind ours, which runs on the clock of the house.
         client = self._radio.client(device, gatt.lost, timeout_s + 10.0)
         gatt.client = client
         await client.connect()
         return gatt
+
+    def _dropped(self, address: str, count: int) -> None:
+        """The house was too slow for a device: what it could not take is gone, and that is said."""
+        log.warning("%s: %d notifications of %s found the inbox full", self.name, count, address)
+        self._say("notifications_dropped", {"part": f"radio {self.name}", "address": address, "lost": count})
 
     async def _present(self, address: str, timeout_s: float) -> BLEDevice:
         """The device, once an advert says that it is there; an adapter that is just being opened is waited for."""

@@ -175,6 +175,21 @@ async def test_a_full_inbox_drops_the_newest_and_counts_it() -> None:
     assert gatt.dropped == 300 - 256
 
 
+async def test_what_found_the_inbox_full_is_told_once_for_each_run() -> None:
+    told: list[tuple[str, int]] = []
+    gatt = Gatt("F1:00:00:00:00:01", ManualClock(), lambda address, count: told.append((address, count)))
+    gatt.client = _EagerClient(300)
+    await gatt.notify("uuid")
+    assert told == []  # the run is not over
+    for _ in range(10):
+        await gatt.next(1.0)
+    gatt.client = _EagerClient(1)
+    await gatt.notify("uuid")
+    assert told == [("F1:00:00:00:00:01", 44)]
+    await gatt.notify("uuid")
+    assert len(told) == 1
+
+
 class _EagerClient(BleakClient):
     """Notifies `count` times the moment it is subscribed to."""
 
