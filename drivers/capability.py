@@ -74,6 +74,8 @@ def can_be_missed(device: Device) -> bool:
     if transport == "ble-adv":
         return device.settings.get("beacon") is True
     meter = profile is not None and bool(profile.source) and all(one.reading == "record" for one in profile.source)
+    if profile is not None and profile.codec is not None and profile.codec.presence == "when_used":
+        meter = True
     return not meter and device.family not in METERS
 
 

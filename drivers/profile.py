@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from drivers.profile_fit import misfits
 from drivers.profile_schema import Profile, Vector
 from gateway.core.errors import ConfigError, Fault, ProtocolError
 from gateway.toml_lines import Document, KeyPath, read
@@ -22,7 +23,7 @@ Decoder = Callable[[Profile, Vector], Mapping[str, Any]]
 """Whole bytes of a vector to values by field name; ProtocolError whose message begins with the reason."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-INHERITED = ("source", "dedupe", "publish_if", "framer", "line", "message", "silence_s")
+INHERITED = ("codec", "source", "dedupe", "publish_if", "framer", "line", "message", "silence_s")
 
 HINTS = {
     "missing": "add this key",
@@ -34,6 +35,16 @@ HINTS = {
 def models_in(directory: Path) -> dict[str, Path]:
     """Profile files of a family by model id, which is the file's stem."""
     return {path.stem: path for path in sorted(directory.glob("*.toml"))}
+
+
+def models_over(directory: Path, transport: str) -> dict[str, Path]:
+    """Of a family with two links the models of one: those whose file says this transport, or nothing that can be read."""
+    found = {}
+    for model, path in models_in(directory).items():
+        device = read(path.read_text(encoding="utf-8")).values.get("device")
+        if not isinstance(device, dict) or device.get("transport", transport) == transport:
+            found[model] = path
+    return found
 
 
 def load(path: Path, decoder: Decoder) -> Profile:
@@ -48,14 +59,16 @@ def parse(path: Path) -> tuple[Profile, Document]:
     """The profile in `path` and the lines of its keys, before its vectors have been tried. ConfigError."""
     document = read(path.read_text(encoding="utf-8"), Decimal)  # a scale of 0.1 has one digit, not fifty-five
     values = _with_layout(path, document)
+    faults = list(document.faults)
+    if document.complete:
+        faults += [_misfit(document, *each) for each in misfits(values) if each[0] not in document.broken]
     try:
         profile = Profile.model_validate(values)
     except ValidationError as error:
         found = [each for each in error.errors() if document.complete and each["loc"] not in document.broken]
-        faults = (*document.faults, *(_fault(document, detail) for detail in found))
-        raise ConfigError(path.name, faults) from error
-    if document.faults:
-        raise ConfigError(path.name, tuple(document.faults))
+        raise ConfigError(path.name, (*faults, *(_fault(document, detail) for detail in found))) from error
+    if faults:
+        raise ConfigError(path.name, tuple(faults))
     if profile.device.id != path.stem:
         message = f"the file is called {path.stem}, the device {profile.device.id!r}"
         fault = Fault(document.line_of(("device", "id")), "device.id", message, "name both alike")
@@ -89,6 +102,10 @@ def _fault(document: Document, detail: Any) -> Fault:
     return Fault(document.line_of(place), key, message, HINTS.get(kind, "see drivers/README.md"))
 
 
+def _misfit(document: Document, place: KeyPath, message: str) -> Fault:
+    return Fault(document.line_of(place), ".".join(map(str, place)), message, "see drivers/README.md")
+
+
 def _vector_faults(profile: Profile, decoder: Decoder, document: Document) -> list[Fault]:
     faults = []
     for index, vector in enumerate(profile.tests):
@@ -119,11 +136,18 @@ def first_difference(profile: Profile, vector: Vector, decoder: Decoder) -> str:
 
 
 def same(decoded: Any, promised: Any) -> bool:
-    """Equal within 1e-9; the word "null" stands for None, which TOML does not have, and a date is given as text."""
+    """Equal within 1e-9; the word "null" stands for None, which TOML does not have, and a date is given as text.
+
+    Of a table the names that are promised are compared.
+    """
     if isinstance(decoded, datetime):
         decoded = decoded.isoformat()
     if isinstance(promised, str):
         return decoded is None if promised == "null" else bool(decoded == promised)
+    if isinstance(promised, Mapping):
+        return isinstance(decoded, Mapping) and all(
+            name in decoded and same(decoded[name], value) for name, value in promised.items()
+        )
     if isinstance(promised, Sequence):
         rest = list(decoded) if isinstance(decoded, Iterable) and not isinstance(decoded, str) else None
         return rest is not None and len(rest) == len(promised) and all(map(same, rest, promised))

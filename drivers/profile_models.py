@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from drivers import profile_decoders
 from drivers.profile import load
 from drivers.profile_ble import Source
 from drivers.profile_frames import Cut, Layout, StreamDecoder
@@ -106,6 +107,8 @@ def _key_in_head(framer: Framer) -> bool:
 def decode(profile: Profile, vector: Vector) -> Mapping[str, Any]:
     """Values of a vector's bytes by field name. ProtocolError whose message begins with the reason."""
     data = bytes.fromhex(vector.hex)
+    if profile.codec is not None:
+        return profile_decoders.decode(profile.codec, vector.kind or profile.codec.kinds[0], data, vector.context)
     if profile.device.transport in ("ble-gatt", "ble-adv"):
         return Sources(profile).decoders[vector.source_at].decode(data).values
     if profile.line is not None:

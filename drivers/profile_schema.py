@@ -1,7 +1,8 @@
 """What a device profile may say: the schema of a model's TOML file, refused as a whole when a key is unknown.
 
 Each transport has its own part: `serial` a [framer] (or a [line]), its [[message]]s and perhaps a [stream];
-`modbus-rtu` a [modbus] section and [[poll]]s; `ble-gatt` and `ble-adv` their [[source]]s.
+`modbus-rtu` a [modbus] section and [[poll]]s; `ble-gatt` and `ble-adv` their [[source]]s. A model whose layout is code
+has a [codec] instead of all these.
 """
 
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 
 from drivers import units
 from drivers.profile_ble import Match, Source
+from drivers.profile_codec import Codec
 from drivers.profile_modbus import Modbus, Poll, PollField, Reading, Role
 from drivers.profile_parts import (
     SIZES,
@@ -28,9 +30,9 @@ from drivers.profile_parts import (
 from gateway.core.quantities import QUANTITIES
 
 __all__ = [
-    "SIZES", "Capability", "Checksum", "Dedupe", "DeviceSection", "Framer", "Line", "LineField", "Match", "Message",
-    "MessageField", "Modbus", "Order", "Part", "Poll", "PollField", "Profile", "Reading", "Role", "Source", "Stream",
-    "Value", "Vector",
+    "SIZES", "Capability", "Checksum", "Codec", "Dedupe", "DeviceSection", "Framer", "Line", "LineField", "Match",
+    "Message", "MessageField", "Modbus", "Order", "Part", "Poll", "PollField", "Profile", "Reading", "Role", "Source",
+    "Stream", "Value", "Vector",
 ]  # fmt: skip
 
 
@@ -234,7 +236,8 @@ class Vector(Part):
 
     poll: which request (index) a Modbus answer answers. source_at: which [[source]] the bytes come from. expect: name
     to value, null where not measured; fields not named are not compared. reject: the reason for which the bytes must be
-    refused instead.
+    refused instead. kind, context: of a [codec]'s frame, as what it is decoded and what the bytes alone do not say
+    ({ bindkey, mac }).
     """
 
     hex: Hex
@@ -243,6 +246,8 @@ class Vector(Part):
     poll: int = Field(default=0, ge=0)
     source_at: int = Field(default=0, ge=0)
     source: str = ""
+    kind: str | None = None
+    context: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_outcome(self) -> "Vector":
@@ -256,6 +261,7 @@ class Profile(Part):
 
     schema_version: Literal[1] = Field(alias="schema")
     device: DeviceSection
+    codec: Codec | None = None
     framer: Framer | None = None
     line: Line | None = None
     message: tuple[Message, ...] = ()
@@ -275,35 +281,30 @@ class Profile(Part):
         return ((self.publish_if,),) if isinstance(self.publish_if, str) else self.publish_if
 
     @model_validator(mode="after")
-    def _parts_of_its_transport(self) -> "Profile":
-        foreign = [name for name in PARTS if getattr(self, name) and name not in ALLOWED[self.device.transport]]
-        if foreign:
-            raise ValueError(f"transport {self.device.transport} takes no [{foreign[0]}]")
-        checks = {"modbus-rtu": self._check_modbus, "serial": self._check_serial}
-        checks.get(self.device.transport, self._check_sources)()
+    def _fits_together(self) -> "Profile":
+        """What stands inside the sections; which sections there may be is asked of the file (profile_fit.py)."""
+        self._check_modbus()
+        self._check_serial()
+        self._check_sources()
         return self
 
     def _check_modbus(self) -> None:
-        if not self.poll:
-            raise ValueError("transport modbus-rtu takes [modbus], [[poll]] and [role], at least one [[poll]]")
         fields = [entry for poll in self.poll for entry in poll.field]
         refuse_twins(fields)
         for entry in fields:
             if entry.role is not None and entry.role not in self.role:
                 raise ValueError(f"{entry.name}: unknown role {entry.role!r}; known: {', '.join(sorted(self.role))}")
         for vector in self.tests:
-            if vector.poll >= len(self.poll):
+            if self.poll and vector.poll >= len(self.poll):
                 raise ValueError(f"a test answers poll {vector.poll}, there are {len(self.poll)}")
 
     def _check_serial(self) -> None:
-        if (self.framer is None) == (self.line is None) or bool(self.framer) != bool(self.message):
-            raise ValueError("transport serial takes one [framer] and its [[message]]s, or one [line]")
-        if self.stream is not None:
+        if self.stream is not None and self.message:
             wanted = (self.stream.samples, self.stream.sequence, self.stream.load, self.stream.status)
             names = {entry.name for entry in self.message[0].field}
             if len(self.message) != 1 or (missing := {name for name in wanted if name is not None} - names):
                 raise ValueError(f"stream names no field of the message: {', '.join(sorted(missing))}")
-        elif self.framer is not None:
+        elif self.framer is not None and self.message:
             self._check_keys(self.framer)
 
     def _check_keys(self, framer: Framer) -> None:
@@ -316,8 +317,6 @@ class Profile(Part):
             raise ValueError(f"two messages have the key {', '.join(sorted(twins))}")
 
     def _check_sources(self) -> None:
-        if not self.source or self.device.match is None:
-            raise ValueError(f"transport {self.device.transport} takes device.match and at least one [[source]]")
         adverts = self.device.transport == "ble-adv"
         for source in self.source:
             if adverts != (source.characteristic is None):
@@ -328,14 +327,5 @@ class Profile(Part):
                 raise ValueError(f"dedupe names no field of the source: {', '.join(sorted(missing))}")
             refuse_loose_ends(source.field, (text for group in self.gate for text in group))
         for vector in self.tests:
-            if vector.source_at >= len(self.source):
+            if self.source and vector.source_at >= len(self.source):
                 raise ValueError(f"a test comes from source {vector.source_at}, there are {len(self.source)}")
-
-
-PARTS = ("framer", "line", "message", "stream", "source", "dedupe", "modbus", "poll", "role")
-ALLOWED = {
-    "serial": ("framer", "line", "message", "stream"),
-    "modbus-rtu": ("modbus", "poll", "role"),
-    "ble-gatt": ("source", "dedupe"),
-    "ble-adv": ("source", "dedupe"),
-}

@@ -1,6 +1,6 @@
 """The kinds of vectors whose families have their frames as code older than VECTOR_DECODERS: their values, renamed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ from drivers.bthome import frame as bthome
 from drivers.hrs import frame as hrs
 from drivers.modbus_rtu import frame as modbus
 from drivers.polar_pmd import frame as polar
-from drivers.profile_vectors import VectorDecoder
 from gateway.core.errors import ProtocolError
+
+VectorDecoder = Callable[[bytes, Mapping[str, Any]], dict[str, Any]]
+"""As in profile_vectors, which reads profiles and may therefore not be imported here."""
 
 Values = dict[str, Any]
 Context = Mapping[str, Any]
@@ -133,12 +135,15 @@ def _modbus_answer(data: bytes, _context: Context) -> Values:
     return head | {"registers": [high << 8 | low for high, low in pairs]}
 
 
-VECTOR_DECODERS: dict[str, VectorDecoder] = {
-    "2A37": _heart_rate,
-    "service_data_FCD2": _bthome,
-    "PMD_DATA": _pmd_data,
-    "PMD_CP": _pmd_control,
-    "PMD_SETTINGS": _pmd_settings,
-    "rtu_request": _modbus_request,
-    "rtu_response": _modbus_answer,
+BY_FAMILY: dict[str, dict[str, VectorDecoder]] = {
+    "hrs": {"2A37": _heart_rate},
+    "bthome": {"service_data_FCD2": _bthome},
+    "polar_pmd": {  # a band streams its pulse by the Heart Rate Service beside its own
+        "PMD_DATA": _pmd_data,
+        "PMD_CP": _pmd_control,
+        "PMD_SETTINGS": _pmd_settings,
+        "2A37": _heart_rate,
+    },
+    "modbus_rtu": {"rtu_request": _modbus_request, "rtu_response": _modbus_answer},
 }
+VECTOR_DECODERS: dict[str, VectorDecoder] = {kind: one for kinds in BY_FAMILY.values() for kind, one in kinds.items()}
