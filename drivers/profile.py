@@ -38,7 +38,7 @@ def models_in(directory: Path) -> dict[str, Path]:
 
 
 def models_over(directory: Path, transport: str) -> dict[str, Path]:
-    """Of a family with two links the models of one: those whose file says this transport, or nothing that can be read."""
+    """Of a family with two links the models of one: whose file says this transport, or nothing sound."""
     found = {}
     for model, path in models_in(directory).items():
         device = read(path.read_text(encoding="utf-8")).values.get("device")
