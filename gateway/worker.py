@@ -44,7 +44,7 @@ def _facts() -> tuple[str, ...]:
 
     dsp = Path(__file__).parent / "dsp"
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy")]
-    kernels = (dsp / "kernels.py").read_text(encoding="utf-8")
+    kernels = "".join(path.read_text(encoding="utf-8") for path in sorted((dsp / "kernels").glob("*.py")))
     cpu = f"{platform.machine()} {binding.get_host_cpu_name()} {os.environ.get('NUMBA_CPU_NAME', '')}"
     return (str(dsp), kernels, *versions, platform.python_version(), cpu)
 

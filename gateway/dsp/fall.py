@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.dsp import kernels
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import falling
+from gateway.dsp.kernels.compiler import Floats
 
 ORIGIN = "fall/1"
 CONFIRMATION_S = 8.0  # from the last impact to the suspicion
@@ -51,8 +51,8 @@ class Fall:
         self._posture_deg = POSTURE_DEG.get(position, POSTURE_DEG["wrist"])
         still_g = STILL_G.get(position, STILL_G["wrist"])
         self._params: Floats = np.array([self._impact_g, SETTLE_S, CONFIRMATION_S, still_g, GRAVITY_TAU_S])
-        self._state: Floats = np.zeros(kernels.FALL_STATE)
-        self._out: Floats = np.zeros((4, kernels.FALL_ROW))
+        self._state: Floats = np.zeros(falling.FALL_STATE)
+        self._out: Floats = np.zeros((4, falling.FALL_ROW))
 
     @staticmethod
     def why_not(rate_hz: float, range_g: float) -> str:
@@ -63,7 +63,7 @@ class Fall:
 
     def step(self, acc: Floats) -> list[Suspicion]:
         """acc: g, shape (n, 3), NaN where missing. The falls whose confirmation ended in these samples."""
-        found = kernels.fall(acc, self._rate_hz, self._params, self._state, self._out)
+        found = falling.fall(acc, self._rate_hz, self._params, self._state, self._out)
         judged = [self._judge(self._out[k]) for k in range(found)]
         return [suspicion for suspicion in judged if suspicion is not None]
 

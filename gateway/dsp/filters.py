@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from gateway.dsp import kernels
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import filtering
+from gateway.dsp.kernels.compiler import Floats
 
 
 def _qualities(order: int) -> list[float]:
@@ -52,7 +52,7 @@ class Filter:
     def step(self, x: Floats) -> Floats:
         """The filtered samples: float64, shape (n,), never NaN."""
         y = np.empty(x.shape[0])
-        kernels.sos_filter(x, self._sos, self._state, self._hold, y)
+        filtering.sos_filter(x, self._sos, self._state, self._hold, y)
         return y
 
     def reset(self) -> None:
@@ -72,7 +72,7 @@ class Window:
         self._filled = 0
 
     def push(self, x: Floats) -> None:
-        self._filled += int(kernels.decimate(x, self._factor, self._phase, self.samples))
+        self._filled += int(filtering.decimate(x, self._factor, self._phase, self.samples))
 
     @property
     def full(self) -> bool:

@@ -10,10 +10,10 @@ from collections import deque
 import numpy as np
 
 from gateway.core.quantities import quantity
-from gateway.dsp import kernels
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Window
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import periodicity
+from gateway.dsp.kernels.compiler import Floats
 
 ORIGIN = "heart/1"
 WINDOW_S = 10.0
@@ -48,7 +48,7 @@ class Heart:
         share = sum(self._real) / WINDOW_S
         if not self._window.full or share < MIN_REAL or sum(self._moved) > MAX_MOVED_S:
             return None
-        lag = kernels.autocorrelation_peak(
+        lag = periodicity.autocorrelation_peak(
             self._window.samples, *self._lags, OCTAVE_GUARD, self._centred, self._acf, self._height
         )
         if lag <= 0.0:

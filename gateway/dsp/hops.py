@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.core.model import SampleBlock, Stamp
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels.compiler import Floats
 
 # Drivers that can count say themselves what was lost. Stamps are of receipt; bursts of a second, or a demonstration's
 # fast clock on a busy machine (75 ms are 3 s at speed 40), must not look like a loss: only a longer jump does.

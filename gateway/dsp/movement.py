@@ -8,9 +8,9 @@ says nothing; gaps do not change the resting energy. Nothing is said before ten 
 import math
 from collections import deque
 
-from gateway.dsp import kernels
 from gateway.dsp.estimate import Estimate
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import filtering
+from gateway.dsp.kernels.compiler import Floats
 
 ORIGIN = "movement/1"
 MEMORY_S = 120
@@ -32,7 +32,7 @@ class Movement:
 
     def step(self, band: Floats, real: float, loaded: bool | None, load_step_kg: float) -> Estimate | None:
         """Movement in this second; None when nothing can be said, or when the bed is empty."""
-        self.now = kernels.energy(band) if real >= MIN_REAL else math.nan
+        self.now = filtering.energy(band) if real >= MIN_REAL else math.nan
         if math.isnan(self.now):
             return None
         if loaded is False:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.dsp import kernels
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import loading
+from gateway.dsp.kernels.compiler import Floats
 
 ORIGIN = "occupancy/1"
 ON_KG, OFF_KG = 12.0, 6.0  # above the empty bed; a belt carries only a part of the sleeper
@@ -74,7 +74,7 @@ class Occupancy:
             self.load_step_kg = 0.0
             return max(0.0, 1.0 - self._silent_s / FORGET_S), math.nan
         self._silent_s = 0.0
-        kernels.occupancy(load, rate_hz, float(moving), self._params, self._state)
+        loading.occupancy(load, rate_hz, float(moving), self._params, self._state)
         finite = load[np.isfinite(load)]
         if not finite.size:
             self.load_step_kg = 0.0

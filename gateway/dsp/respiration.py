@@ -10,10 +10,10 @@ from collections import deque
 import numpy as np
 
 from gateway.core.quantities import quantity
-from gateway.dsp import kernels
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, Window, band
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import filtering, periodicity
+from gateway.dsp.kernels.compiler import Floats
 
 ORIGIN = "respiration/1"
 WINDOW_S = 40.0
@@ -63,7 +63,7 @@ class Respiration:
         share = sum(self._real) / WINDOW_S
         if not self._window.full or share < MIN_REAL or sum(self._moved) > MAX_MOVED_S:
             return None
-        lag = kernels.autocorrelation_peak(
+        lag = periodicity.autocorrelation_peak(
             self._window.samples, *self._lags, GUARD, self._centred, self._acf, self._height
         )
         if lag <= 0.0:
@@ -77,8 +77,8 @@ class Respiration:
     def _newest_share(self) -> float:
         """Rms of the newest ten seconds over the window's."""
         newest = self._window.samples[-round(NEWEST_S * self._window.rate_hz) :]
-        whole = kernels.energy(self._window.samples)
-        return kernels.energy(newest) / whole if whole > 0.0 else 0.0
+        whole = filtering.energy(self._window.samples)
+        return filtering.energy(newest) / whole if whole > 0.0 else 0.0
 
     @property
     def full(self) -> bool:

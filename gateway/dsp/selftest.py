@@ -12,10 +12,10 @@ from importlib.resources import files
 import numpy as np
 
 from gateway.core.errors import WorkerError
-from gateway.dsp import kernels
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import filtering, loading, periodicity
+from gateway.dsp.kernels.compiler import Floats
 
 RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
 ABSOLUTE = 1e-12
@@ -44,32 +44,32 @@ def _occupancy() -> list[float]:
     load = np.concatenate([np.full(50, 1.0), np.full(60, 55.0), np.full(5, math.nan), np.full(45, 2.0)])
     params = np.array([12.0, 6.0, 1.0, 2.0, 3.0, 10.0])
     state = np.array([-1.0, 0.0, 0.0, 0.0])
-    return [float(kernels.occupancy(load[i : i + 20], 10.0, 0.0, params, state)) for i in range(0, 160, 20)]
+    return [float(loading.occupancy(load[i : i + 20], 10.0, 0.0, params, state)) for i in range(0, 160, 20)]
 
 
 def _sos_filter() -> list[float]:
     x = _signal(300, 100.0)
     sos = band(0.7, 10.0, 100.0)
     y = np.empty(300)
-    kernels.sos_filter(x, sos, np.zeros((sos.shape[0], 2)), np.zeros(3), y)
+    filtering.sos_filter(x, sos, np.zeros((sos.shape[0], 2)), np.zeros(3), y)
     return [float(y[i]) for i in (0, 50, 100, 150, 299)]
 
 
 def _decimate() -> list[float]:
     window = np.zeros(16)
     phase = np.zeros(1, dtype=np.int64)
-    kept = kernels.decimate(np.arange(1.0, 60.0), 4, phase, window)
+    kept = filtering.decimate(np.arange(1.0, 60.0), 4, phase, window)
     return [float(kept), float(phase[0]), float(window[0]), float(window[-1])]
 
 
 def _energy() -> list[float]:
-    return [float(kernels.energy(_signal(200, 100.0)))]
+    return [float(filtering.energy(_signal(200, 100.0)))]
 
 
 def _autocorrelation_peak() -> list[float]:
     x = np.nan_to_num(_signal(500, 50.0)) - 0.1 * np.arange(500) / 50.0
     height = np.zeros(1)
-    lag = kernels.autocorrelation_peak(x, 16, 85, 0.85, np.zeros(500), np.zeros(87), height)
+    lag = periodicity.autocorrelation_peak(x, 16, 85, 0.85, np.zeros(500), np.zeros(87), height)
     return [float(lag), float(height[0])]
 
 

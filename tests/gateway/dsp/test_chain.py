@@ -11,7 +11,7 @@ from gateway.core.errors import WorkerError
 from gateway.core.model import Event, Measurement, SampleBlock
 from gateway.core.quantities import quantity
 from gateway.dsp.chain import Chains, Result
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels.compiler import Floats
 from tests.gateway.dsp.synthetic import START, block, empty_bed, sleeper, tossing
 
 

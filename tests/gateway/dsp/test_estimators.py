@@ -7,7 +7,7 @@ from gateway.dsp.bed_chain import PULSE_BAND_HZ
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, band
 from gateway.dsp.heart import Heart
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels.compiler import Floats
 from gateway.dsp.movement import Movement
 from gateway.dsp.occupancy import Occupancy
 from gateway.dsp.respiration import Respiration

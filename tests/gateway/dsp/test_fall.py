@@ -6,7 +6,7 @@ import pytest
 from gateway.core.model import Event, SampleBlock
 from gateway.dsp.chain import Chains, Result
 from gateway.dsp.fall import CONFIRMATION_S
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels.compiler import Floats
 from tests.gateway.dsp.synthetic import START, block, falling_wrist, wrist
 
 FALL_S = 6.0

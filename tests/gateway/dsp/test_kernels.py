@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dsp import kernels, selftest
+from gateway.dsp import selftest
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import Floats
+from gateway.dsp.kernels import falling, filtering, loading, periodicity
+from gateway.dsp.kernels.compiler import Floats
 from tests.gateway.dsp.synthetic import falling_wrist, sleeper
 
 FALL_PARAMS = np.array([3.0, 1.5, 8.0, 0.12, 4.0])
@@ -28,7 +29,7 @@ def filtered(cuts: list[int]) -> Floats:
     parts = []
     for part in _cut(wave, cuts):
         y = np.empty(len(part))
-        kernels.sos_filter(part, sos, state, hold, y)
+        filtering.sos_filter(part, sos, state, hold, y)
         parts.append(y)
     return np.concatenate(parts)
 
@@ -36,7 +37,7 @@ def filtered(cuts: list[int]) -> Floats:
 def decimated(cuts: list[int]) -> Floats:
     window, phase, kept = np.zeros(37), np.zeros(1, dtype=np.int64), 0
     for part in _cut(np.arange(1.0, 801.0), cuts):
-        kept += kernels.decimate(part, 7, phase, window)
+        kept += filtering.decimate(part, 7, phase, window)
     return np.array([*window, phase[0], kept])
 
 
@@ -44,18 +45,18 @@ def occupied(cuts: list[int]) -> Floats:
     load = np.concatenate([np.zeros(200), np.full(300, 40.0), np.full(20, np.nan), np.full(280, 1.0)])
     state = np.array([-1.0, 0.0, 0.0, 0.0])
     for part in _cut(load, cuts):
-        kernels.occupancy(part, 100.0, 0.0, OCCUPANCY_PARAMS, state)
+        loading.occupancy(part, 100.0, 0.0, OCCUPANCY_PARAMS, state)
     return state
 
 
 def fallen(cuts: list[int]) -> Floats:
     acc = falling_wrist(3.0, 15.4)[:800]
     acc[200:230, 1] = np.nan
-    state, found = np.zeros(kernels.FALL_STATE), []
+    state, found = np.zeros(falling.FALL_STATE), []
     at = 0
     for part in _cut(acc, cuts):
-        out = np.zeros((4, kernels.FALL_ROW))
-        for row in out[: kernels.fall(part, 52.0, FALL_PARAMS, state, out)]:
+        out = np.zeros((4, falling.FALL_ROW))
+        for row in out[: falling.fall(part, 52.0, FALL_PARAMS, state, out)]:
             row[0] += at
             found.append(row)
         at += len(part)
@@ -124,7 +125,7 @@ def seconds_of_a_night() -> list[tuple[str, int, float, float]]:
 
 def _peak(x: Floats, shortest: int, longest: int) -> tuple[float, float]:
     height = np.zeros(1)
-    lag = kernels.autocorrelation_peak(x, shortest, longest, 0.85, np.zeros(len(x)), np.zeros(longest + 2), height)
+    lag = periodicity.autocorrelation_peak(x, shortest, longest, 0.85, np.zeros(len(x)), np.zeros(longest + 2), height)
     return float(lag), float(height[0])
 
 
@@ -138,7 +139,7 @@ def test_the_lag_of_a_periodic_signal_is_its_period(period: float) -> None:
 def test_the_autocorrelation_equals_numpys() -> None:
     x = np.random.default_rng(5).standard_normal(500)
     acf = np.zeros(87)
-    kernels.autocorrelation_peak(x, 16, 85, 0.85, np.zeros(500), acf, np.zeros(1))
+    periodicity.autocorrelation_peak(x, 16, 85, 0.85, np.zeros(500), acf, np.zeros(1))
     centred = x - x.mean()
     expected = [centred[: 500 - k] @ centred[k:] / (centred @ centred) * 500 / (500 - k) for k in range(15, 87)]
     assert np.allclose(acf[15:], expected, rtol=0, atol=1e-12)
@@ -158,6 +159,6 @@ def test_no_period_comes_out_of_what_has_none(x: Floats) -> None:
 
 
 def test_energy_leaves_out_what_is_not_finite() -> None:
-    assert kernels.energy(np.array([3.0, np.nan, -3.0, np.inf])) == 3.0
-    assert np.isnan(kernels.energy(np.array([np.nan, np.nan])))
-    assert np.isnan(kernels.energy(np.empty(0)))
+    assert filtering.energy(np.array([3.0, np.nan, -3.0, np.inf])) == 3.0
+    assert np.isnan(filtering.energy(np.array([np.nan, np.nan])))
+    assert np.isnan(filtering.energy(np.empty(0)))
