@@ -19,7 +19,7 @@ from gateway.core.quantities import QUANTITIES
 
 SPOT = frozenset((
     "systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight", "height", "bmi",
-    "body_fat", "glucose",
+    "body_fat", "glucose", "ketone", "uric_acid", "cholesterol", "haematocrit", "haemoglobin", "lactate",
 ))  # fmt: skip  # about a person; told now and then they stand for themselves and are kept one by one
 BEYOND = {Status.OVER: "over", Status.UNDER: "under"}
 FAILED = (Status.INVALID, Status.NOT_AVAILABLE)

@@ -37,6 +37,12 @@ _TABLE = (
     Quantity("bmi", "kg/m2", 8, 90, "39156-5", 188752),
     Quantity("body_fat", "%", 1, 75, "41982-0", 188748),
     Quantity("glucose", "mmol/L", 0.6, 40, "15074-8", 160184),
+    Quantity("ketone", "mmol/L", 0.02, 20, "66441-7"),
+    Quantity("uric_acid", "umol/L", 50, 2500),  # this and cholesterol: LOINC has them for serum, a strip is no serum
+    Quantity("cholesterol", "mmol/L", 1, 25),
+    Quantity("haematocrit", "%", 5, 80, "20570-8"),
+    Quantity("haemoglobin", "g/L", 20, 260, "718-7"),
+    Quantity("lactate", "mmol/L", 0.1, 35, "32693-4"),
     Quantity("perfusion_index", "%", 0, 30, None, 150488),
     Quantity("ibi", "ms", 240, 3000, None, 147240),
     Quantity("bed_occupied", "1", 0, 1, None, 8519691),
