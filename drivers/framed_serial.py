@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from drivers.base import Device, Family, Sink
-from drivers.byte_stream import ByteStream
 from drivers.framed_reading import StateKeeper
 from drivers.profile import models_in
-from drivers.profile_frames import Cut
+from drivers.profile_frames import Cut, StreamDecoder
 from drivers.profile_models import Framed, load_model
 from drivers.profile_schema import Profile
 from drivers.serial_link import SerialPort
@@ -19,29 +18,6 @@ from drivers.serial_stream import SerialStream
 from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError, Fault, ProtocolError
 from gateway.core.model import Event, Stamp
-
-
-class FrameStream(ByteStream[Cut]):
-    """Frames by the profile's [framer], with the counters that every stream family has."""
-
-    def __init__(self, framed: Framed) -> None:
-        super().__init__()
-        self._layout = framed.layout
-
-    def lead(self, buffer: bytes, at: int) -> int:
-        return self._layout.next_head(buffer, at)
-
-    def cut(self, buffer: bytes, at: int) -> tuple[int, Cut | None] | str | None:
-        """The frame at `at`; why it is none; None while more bytes are needed."""
-        layout = self._layout
-        size = layout.candidate(buffer, at)
-        if size is None:
-            return None
-        frame = buffer[at : at + size]
-        if reason := layout.verdict(frame):
-            return reason
-        start = layout.framer.data_at
-        return size, Cut(frame[start : start + size - layout.extra], frame, layout.key(frame))
 
 
 class Talk:
@@ -121,7 +97,7 @@ class FramedDriver:
         wanted = f"{serial.baud} baud {serial.format}" if serial else "its profile's settings"
         silence_s = self._framed.profile.silence_s
         stream = SerialStream(self._device, self._port, self._clock, silence_s=silence_s, wanted=wanted)
-        frames = FrameStream(self._framed)
+        frames = StreamDecoder(self._framed.layout)
 
         def take(cuts: list[Cut], at: Stamp) -> None:
             if frames.accepted_bytes == sum(len(cut.raw) for cut in cuts):  # also one that sees nobody is back

@@ -1,17 +1,19 @@
 """Frames out of a byte stream, as a profile's [framer] describes them: any chunking gives the same frames.
 
-A candidate that begins with the head but fails its length or checksum costs one byte: the search goes on right behind
-it, so a true frame hidden in a damaged one is still found. Memory never exceeds one frame, and no bytes raise.
+What a false head costs, and how long it is believed: drivers/byte_stream.py. No bytes raise.
 """
 
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from drivers.byte_stream import Rejects, SizedStream
 from drivers.profile_schema import SIZES, Framer
 from drivers.profile_values import pack, unpack
 
-RAW_KEPT = 64  # bytes of the last rejected piece kept for the person who looks into it
+__all__ = ["CHECKSUMS", "Cut", "Layout", "Rejects", "StreamDecoder", "crc16_modbus"]
+
+FOLDED = 24  # bytes from which folding halves of one big number beats a loop
 
 
 def _crc16_modbus_table() -> tuple[int, ...]:
@@ -36,9 +38,15 @@ def crc16_modbus(data: bytes) -> int:
 
 
 def _xor8(data: bytes) -> int:
-    result = 0
-    for byte in data:
-        result ^= byte
+    size, result = len(data), 0
+    if size < FOLDED:
+        for byte in data:
+            result ^= byte
+        return result
+    result = int.from_bytes(data, "little")
+    while size > 1:
+        size -= size // 2
+        result = result >> 8 * size ^ result & (1 << 8 * size) - 1
     return result
 
 
@@ -61,18 +69,6 @@ class Cut:
     key: bytes = b""
 
 
-@dataclass(slots=True)
-class Rejects:
-    """Rejected since the last call: `noise` counts bytes that belong to no frame, every other reason candidates."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    last: dict[str, bytes] = field(default_factory=dict)
-
-    def add(self, reason: str, raw: bytes, count: int = 1) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + count
-        self.last[reason] = raw[-RAW_KEPT:]
-
-
 class Layout:
     """A [framer] made ready: sizes, checksum, and the way back for the device's end.
 
@@ -87,6 +83,7 @@ class Layout:
         self.checksum_size, self._checksum = CHECKSUMS[framer.checksum.kind]
         self.extra = framer.data_at + self.checksum_size + len(self.tail)
         self.longest = framer.max_data + self.extra
+        self.shortest = framer.min_data + self.extra
         self.length_end = framer.length.at + SIZES[framer.length.type]
         self._head_sum = framer.head_checksum
         self.needed = framer.data_at if framer.head_checksum else self.length_end  # bytes that a head is judged by
@@ -122,15 +119,12 @@ class Layout:
                 return len(buffer) - kept
         return len(buffer)
 
-    def candidate(self, buffer: bytes, at: int) -> int | None:
-        """Bytes of the candidate at `at` that can be judged now; None while more are needed."""
-        if len(buffer) - at < self.needed:
-            return None
+    def claim(self, buffer: bytes, at: int) -> int:
+        """Bytes that the candidate at `at` is judged by; 0 while its head has not come."""
         head = buffer[at : at + self.needed]
-        if not self.head_fits(head):
-            return self.needed
-        whole = (self.data_size(head) or 0) + self.extra
-        return whole if len(buffer) - at >= whole else None
+        if len(head) < self.needed:
+            return 0
+        return (self.data_size(head) or 0) + self.extra if self.head_fits(head) else self.needed
 
     def verdict(self, frame: bytes) -> str:
         if len(frame) == self.needed and not self.head_fits(frame):
@@ -140,7 +134,7 @@ class Layout:
     def is_intact(self, frame: bytes) -> bool:
         data_end = len(frame) - self.checksum_size - len(self.tail)
         given = frame[data_end : data_end + self.checksum_size]
-        return given == self.checksum(frame[:data_end]) and frame.endswith(self.tail)
+        return frame.endswith(self.tail) and given == self.checksum(frame[:data_end])
 
     def checksum(self, frame: bytes) -> bytes:
         """Checksum bytes for a frame from head to the end of its data."""
@@ -162,59 +156,23 @@ class Layout:
         return bytes(frame) + self.checksum(bytes(frame)) + self.tail
 
 
-class StreamDecoder:
-    """Bytes in, whole frames out. received_bytes = accepted_bytes + skipped_bytes + pending_bytes, always."""
+class StreamDecoder(SizedStream[Cut]):
+    """Bytes in, whole frames out, with the counters that every stream has."""
 
     def __init__(self, layout: Layout) -> None:
+        super().__init__(layout.shortest)
         self._layout = layout
-        self._buffer = b""
-        self.received_bytes = 0
-        self.accepted_bytes = 0
-        self.skipped_bytes = 0
-        self.rejected: dict[str, int] = {}
+        self._start = layout.framer.data_at
+        self._behind = layout.extra - self._start  # checksum and tail
 
-    @property
-    def pending(self) -> bytes:
-        """The frame that is not yet whole, as far as it has come."""
-        return self._buffer
+    def lead(self, buffer: bytes, at: int) -> int:
+        return self._layout.next_head(buffer, at)
 
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes of a frame that is not yet whole: less than the longest frame."""
-        return len(self._buffer)
+    def claim(self, buffer: bytes, at: int) -> int:
+        return self._layout.claim(buffer, at)
 
-    def feed(self, data: bytes) -> tuple[list[Cut], Rejects]:
-        """Frames completed by `data`, and what was rejected on the way."""
-        self.received_bytes += len(data)
-        layout, buffer = self._layout, self._buffer + data
-        frames: list[Cut] = []
-        rejects = Rejects()
-        at = 0
-        noise_from = 0
-        while True:
-            at = layout.next_head(buffer, at)
-            size = layout.candidate(buffer, at)
-            if size is None:
-                break
-            frame = buffer[at : at + size]
-            reason = layout.verdict(frame)
-            if reason:
-                rejects.add(reason, frame)
-                at += 1
-                continue
-            self._count_noise(buffer[noise_from:at], rejects)
-            start = layout.framer.data_at
-            frames.append(Cut(frame[start : start + size - layout.extra], frame, layout.key(frame)))
-            at += size
-            noise_from = at
-        self._count_noise(buffer[noise_from:at], rejects)
-        self._buffer = buffer[at:]
-        for reason, count in rejects.counts.items():
-            self.rejected[reason] = self.rejected.get(reason, 0) + count
-        self.accepted_bytes += sum(len(frame.raw) for frame in frames)
-        return frames, rejects
-
-    def _count_noise(self, skipped: bytes, rejects: Rejects) -> None:
-        if skipped:
-            self.skipped_bytes += len(skipped)
-            rejects.add("noise", skipped, len(skipped))
+    def whole(self, raw: bytes) -> Cut | str:
+        layout = self._layout
+        if reason := layout.verdict(raw):
+            return reason
+        return Cut(raw[self._start : len(raw) - self._behind], raw, layout.key(raw))

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from drivers.byte_stream import ByteStream, Cut, only_frame
+from drivers.byte_stream import SizedStream, only_frame
 from gateway.core.errors import ProtocolError
 
 HOST, MODULE = 0x3A, 0x3E
@@ -48,27 +48,26 @@ class Result(NamedTuple):
     raw: bytes = b""
 
 
-class SuntechStream(ByteStream[Reply | Cuff | Result]):
+class SuntechStream(SizedStream[Reply | Cuff | Result]):
     """What the module says."""
+
+    def __init__(self) -> None:
+        super().__init__(_BYTES[0])
 
     def lead(self, buffer: bytes, at: int) -> int:
         found = buffer.find(MODULE, at)
         return found if found >= 0 else len(buffer)
 
-    def cut(self, buffer: bytes, at: int) -> Cut[Reply | Cuff | Result] | str | None:
+    def claim(self, buffer: bytes, at: int) -> int:
         head = buffer[at : at + 2]
         if len(head) < 2:
-            return None
-        size = head[1]
-        if size not in _BYTES:
+            return 0
+        return head[1] if head[1] in _BYTES else 2
+
+    def whole(self, raw: bytes) -> Reply | Cuff | Result | str:
+        if len(raw) not in _BYTES:
             return "length"
-        raw = buffer[at : at + size]
-        if len(raw) < size:
-            return None
-        if sum(raw) & 0xFF:
-            return "checksum"
-        said = _meaning(raw)
-        return said if isinstance(said, str) else (size, said)
+        return "checksum" if sum(raw) & 0xFF else _meaning(raw)
 
 
 def _meaning(raw: bytes) -> Reply | Cuff | Result | str:

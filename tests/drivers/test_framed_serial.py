@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drivers.base import Device
 from drivers.framed_reading import StateKeeper
-from drivers.framed_serial import FrameStream
+from drivers.profile_frames import StreamDecoder
 from drivers.profile_message import Decoded
 from drivers.profile_parts import MessageField
 from drivers.profile_vectors import framed
@@ -44,7 +44,7 @@ def test_any_chunking_gives_the_same_frames_and_the_counters_add_up(
 ) -> None:
     compiled = framed(path)
     data = noise[:100] + b"".join(SENT[path]) + noise[100:]
-    whole, pieces = FrameStream(compiled), FrameStream(compiled)
+    whole, pieces = StreamDecoder(compiled.layout), StreamDecoder(compiled.layout)
     frames, _ = whole.feed(data)
     again = [frame for piece in cut(chunks, data) for frame in pieces.feed(piece)[0]]
     assert [frame.raw for frame in again] == [frame.raw for frame in frames]
@@ -54,20 +54,9 @@ def test_any_chunking_gives_the_same_frames_and_the_counters_add_up(
         assert stream.pending_bytes < compiled.layout.longest
 
 
-@given(noise=st.binary(max_size=80))
-def test_after_any_noise_a_true_frame_is_found_once_the_longest_false_one_is_past(noise: bytes) -> None:
-    compiled = framed(R60)
-    stream = FrameStream(compiled)
-    true = SENT[R60][0]
-    found = list(stream.feed(noise)[0])
-    for _ in range(compiled.layout.longest // len(true) + 2):
-        found += stream.feed(true)[0]
-    assert true in [frame.raw for frame in found]
-
-
 @pytest.mark.parametrize("damaged", [4, 5])
 def test_a_false_length_of_a_known_message_is_not_waited_for(damaged: int) -> None:
-    stream = FrameStream(framed(R60))
+    stream = StreamDecoder(framed(R60).layout)
     first, second, _ = SENT[R60]
     wrong = bytearray(first)
     wrong[damaged] = 0x3F
@@ -76,7 +65,7 @@ def test_a_false_length_of_a_known_message_is_not_waited_for(damaged: int) -> No
 
 @pytest.mark.parametrize("lost", range(1, 10))
 def test_a_frame_with_lost_bytes_costs_itself_and_no_other(lost: int) -> None:
-    stream = FrameStream(framed(R60))
+    stream = StreamDecoder(framed(R60).layout)
     first, second, third = SENT[R60]
     frames, rejects = stream.feed(first[:lost] + second + third)
     assert [frame.raw for frame in frames] == [second, third]

@@ -33,7 +33,7 @@ def stream(target: Stream, data: bytes, cuts: Sequence[int]) -> None:
     counted(at_once)
     for frame in target.frames:
         if is_good(target, frame):
-            resynchronised(at_once, frame, target.patience_bytes)
+            resynchronised(at_once, frame)
 
 
 def is_good(target: Stream, frame: bytes) -> bool:
@@ -47,9 +47,9 @@ def is_good(target: Stream, frame: bytes) -> bool:
     return heard == [len(frame)] * 3
 
 
-def resynchronised(decoder: Feeds, frame: bytes, patience_bytes: int = 0) -> None:
-    """Two good frames, or patience_bytes of them, may be lost to what came before; the next one may not."""
-    for _ in range(max(2, -(-patience_bytes // len(frame)))):
+def resynchronised(decoder: Feeds, frame: bytes) -> None:
+    """Two good frames may be held back by what came before; the third may not."""
+    for _ in range(2):
         decoder.feed(frame)
     before = _counter(decoder).accepted_bytes
     decoder.feed(frame)

@@ -34,7 +34,6 @@ from gateway.core.errors import ProtocolError
 from tests.fuzz.corpus import cases, frames_of, profiles
 
 NO_DECODERS = ("driver", "peer")  # I/O, and the device's end
-STRICT = ("bed_belt",)  # formats of our own, made so that no head can hold back more than two frames
 ADDRESS = "54:48:E6:8F:80:A5"
 KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
 FILL: dict[Any, Any] = {str: ADDRESS, bytes: KEY, int: 1, float: 1.0, bool: False}
@@ -57,15 +56,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Stream:
-    """patience_bytes: how long a false head of this format may hold back true frames, when that is more than two.
-
-    parts: frames on the wire in each of `frames`, where a device sends a value over several of them.
-    """
+    """parts: frames on the wire in each of `frames`, where a device sends a value over several of them."""
 
     name: str
     make: Callable[[], Feeds]
     frames: tuple[bytes, ...]
-    patience_bytes: int = 0
     parts: int = 1
 
 
@@ -188,8 +183,7 @@ def _framers() -> Iterator[Stream]:
         name = f"profile:{family}/{profile.device.id}"
         frames = tuple(bytes.fromhex(vector.hex) for vector in profile.tests)
         if profile.framer is not None:
-            patience_bytes = 0 if family in STRICT else Framed(profile).layout.longest
-            yield Stream(name, partial(ProfileStream, profile), frames, patience_bytes)
+            yield Stream(name, partial(ProfileStream, profile), frames)
         elif profile.line is not None:
             yield Stream(name, partial(LineStream, profile.line), frames)
 
