@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from drivers.base import Device, Family, Sink
@@ -10,63 +11,42 @@ from drivers.berry_bci.reader import BciReader, BerryReader, ContecBtReader, Mak
 from drivers.ble_gatt import Gatt
 from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
+from drivers.coded_model import Key, code_for, line_of, profile_for
 from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
+from drivers.profile import models_over
 from drivers.serial_link import SerialPort
 from drivers.serial_stream import Reports, SerialStream
 from drivers.spot_reading import tell
 from gateway.core.clock import Clock
-from gateway.core.errors import ConfigError, Fault, LinkError
+from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
 
+HERE = Path(__file__).parent
 SILENCE_S = 5.0  # all of them send at least once a second, finger or not
 BLE_SILENCE_S = 10.0
 
+# BerryMed's and Contec's characteristics, which virtual devices offer; BerryMed's where a profile names none.
 NOTIFY = "49535343-1e4d-4bd9-ba61-23c647249616"
 WRITE = "49535343-8841-43f4-a8d4-ecbe34729bb3"
 CONTEC_WRITE, CONTEC_NOTIFY = "0000ff01-0000-1000-8000-00805f9b34fb", "0000ff02-0000-1000-8000-00805f9b34fb"
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """How a model speaks. line: baud and format on a port. greeting: what it is told first."""
+class Code:
+    """What a kind of frame is read by."""
 
     stream: Callable[[], ByteStream[Any]]
     reader: Callable[[Device], BciReader | BerryReader | ContecBtReader]
-    line: str = ""
-    greeting: tuple[bytes, ...] = ()
-    write: str = WRITE
-    notify: str = NOTIFY
 
 
-def _berry_bci(device: Device) -> BciReader:
-    return BciReader(device, Maker.BERRY)
-
-
-def _contec(device: Device) -> BciReader:
-    return BciReader(device, Maker.CONTEC)
-
-
-_BERRY_1_HZ = (frame.BERRY_MODE, frame.RATE_1_HZ)
-SERIAL_MODELS = {
-    "berrymed_bci": Model(frame.BciStream, _berry_bci, "115200 baud 8N1", (frame.BCI_MODE,)),
-    "berrymed_berry": Model(frame.BerryStream, BerryReader, "115200 baud 8N1", _BERRY_1_HZ),
-    "contec_cms50d_plus": Model(frame.BciStream, _contec, "19200 baud 8O1"),
+CODES: dict[Key, Code] = {
+    ("bci5", "berry"): Code(frame.BciStream, lambda device: BciReader(device, Maker.BERRY)),
+    ("bci5", "contec"): Code(frame.BciStream, lambda device: BciReader(device, Maker.CONTEC)),
+    ("berry20", None): Code(frame.BerryStream, BerryReader),
+    ("contec_cms50d_bt", None): Code(frame.ContecBtStream, ContecBtReader),
 }
-BLE_MODELS = {
-    "berrymed_bm1000": Model(frame.BciStream, _berry_bci),
-    "berrymed_bm1000_berry": Model(frame.BerryStream, BerryReader, greeting=_BERRY_1_HZ),
-    "contec_cms50d_bt": Model(
-        frame.ContecBtStream, ContecBtReader, "", (frame.START_CONTEC_BT,), write=CONTEC_WRITE, notify=CONTEC_NOTIFY
-    ),
-}
-
-
-def model_of(device: Device, models: dict[str, Model]) -> Model:
-    """ConfigError when the family does not ship the device's model."""
-    if device.model not in models:
-        message = f"unknown model {device.model!r}; known: {', '.join(models)}"
-        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
-    return models[device.model]
+SERIAL_MODELS = models_over(HERE, "serial")
+BLE_MODELS = models_over(HERE, "ble-gatt")
 
 
 class SerialOximeter:
@@ -74,10 +54,12 @@ class SerialOximeter:
 
     def __init__(self, device: Device, port: SerialPort, clock: Clock) -> None:
         self.devices = (device,)
-        self._model = model_of(device, SERIAL_MODELS)
+        profile = profile_for(device, SERIAL_MODELS)
+        codec, self._code = code_for(profile, CODES)
+        self._greeting = [bytes.fromhex(command) for command in codec.greeting]
         self._port = port
-        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=self._model.line)
-        self._reader = self._model.reader(device)
+        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=line_of(profile))
+        self._reader = self._code.reader(device)
 
     async def run(self, sink: Sink) -> None:
         """Stream until the port breaks or no valid frame comes for SILENCE_S. LinkError."""
@@ -87,9 +69,9 @@ class SerialOximeter:
 
         self._port.open()
         try:
-            for command in self._model.greeting:
+            for command in self._greeting:
                 await self._port.write(command)
-            await self._stream.run(self._model.stream(), take, sink)
+            await self._stream.run(self._code.stream(), take, sink)
         finally:
             self._port.close()
 
@@ -102,12 +84,12 @@ class BleOximeter:
         self._device = device
         self._adapter = adapter
         self._clock = clock
-        self._model = model_of(device, BLE_MODELS)
-        self._reader = self._model.reader(device)
+        self._codec, self._code = code_for(profile_for(device, BLE_MODELS), CODES)
+        self._reader = self._code.reader(device)
 
     async def run(self, sink: Sink) -> None:
         """Connect and stream until the link breaks or nothing comes for BLE_SILENCE_S. LinkError or PairingError."""
-        decoder = self._model.stream()
+        decoder = self._code.stream()
         async with self._adapter.connect(self._device.address) as gatt:
             try:
                 await self._stream(gatt, decoder, sink)
@@ -117,9 +99,9 @@ class BleOximeter:
 
     async def _stream(self, gatt: Gatt, decoder: ByteStream[Any], sink: Sink) -> None:
         await self._read_battery(gatt, sink)
-        await gatt.notify(self._model.notify)
-        for command in self._model.greeting:
-            await gatt.write(self._model.write, command)
+        await gatt.notify(self._codec.notify or NOTIFY)
+        for command in self._codec.greeting:
+            await gatt.write(self._codec.write or WRITE, bytes.fromhex(command))
         reports = Reports(self._device, None, sink)
         heard = self._clock.now()
         while True:

@@ -1,15 +1,21 @@
 """A strap or band by its Heart Rate Service: pulse, beat intervals, whether it is worn, and its battery."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Sink
 from drivers.ble_gatt import Gatt, Notification
 from drivers.ble_link import BleAdapter
+from drivers.coded_model import Key, code_for, profile_for
 from drivers.hrs import frame
+from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.model import Event, Measurement, Stamp
 from gateway.core.quantities import QUANTITIES
 
+HERE = Path(__file__).parent
+MODELS = models_in(HERE)
+CODES: dict[Key, object] = {("2A37", None): frame.decode}
 SILENCE_S = 15.0  # the service notifies about once a second, worn or not
 BATTERY_EVERY_S = 3600.0
 
@@ -107,9 +113,10 @@ class HrsDriver:
 
 
 def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver:
-    """One driver for one device."""
+    """One driver for one device. ConfigError for a model that the family does not have."""
     (device,) = devices
+    code_for(profile_for(device, MODELS), CODES)
     return HrsDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("hrs", "ble-gatt", ("hrs_generic",), make)
+FAMILY: Family[BleAdapter] = Family("hrs", "ble-gatt", tuple(MODELS), make)

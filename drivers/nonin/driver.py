@@ -2,25 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from drivers.base import Device, Family, Sink
 from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
+from drivers.coded_model import Key, code_for, line_of, profile_for
 from drivers.nonin import frame, spot
 from drivers.nonin.spot_driver import SpotDriver
 from drivers.oximeter import OximeterReader
+from drivers.profile import models_over
+from drivers.profile_schema import Profile
 from drivers.serial_link import SerialPort
 from drivers.serial_stream import SerialStream
 from gateway.core.clock import Clock
-from gateway.core.errors import ConfigError, Fault, ProtocolError
+from gateway.core.errors import ProtocolError
 from gateway.core.model import Stamp
 
+HERE = Path(__file__).parent
 SILENCE_S = 5.0  # every streaming format sends at least once a second
 BLE_SILENCE_S = 10.0
 ANSWER_S = 0.5  # to a request for another format
 TRUSTED = 3  # format 8 has no checksum: frames in a row before one is believed
-LINE = "9600 baud 8N1"
 
 
 class PacketReader:
@@ -59,7 +63,7 @@ def _values(spo2: int | None, pulse: int | None) -> dict[str, float | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Streamed:
     """A streaming format. number: of the format, to ask for it where the setting select_format says so."""
 
     number: int
@@ -67,26 +71,27 @@ class Model:
     reader: Callable[[Device], PacketReader | Df8Reader]
 
 
-STREAMS = {
-    "nonin_df2": Model(2, lambda: frame.PacketStream(2), PacketReader),
-    "nonin_df7": Model(7, lambda: frame.PacketStream(7), PacketReader),
-    "nonin_df8": Model(8, frame.Df8Stream, Df8Reader),
+STREAMS: dict[Key, Streamed] = {
+    ("df2_packet", None): Streamed(2, lambda: frame.PacketStream(2), PacketReader),
+    ("df7_packet", None): Streamed(7, lambda: frame.PacketStream(7), PacketReader),
+    ("df8", None): Streamed(8, frame.Df8Stream, Df8Reader),
 }
-SPOT_MODELS = ("nonin_df13",)  # the 9560's own default
-BLE_MODELS = ("nonin_3230",)
+SPOT: Key = ("df13", None)
+MODELS = models_over(HERE, "serial")
+BLE_MODELS = models_over(HERE, "ble-gatt")
 
 
 class StreamDriver:
     """One streaming device on a port of its own."""
 
-    def __init__(self, device: Device, port: SerialPort, clock: Clock) -> None:
+    def __init__(self, device: Device, profile: Profile, code: Streamed, port: SerialPort, clock: Clock) -> None:
         self.devices = (device,)
-        self._model = STREAMS[device.model]
+        self._code = code
         self._select = bool(device.settings.get("select_format", False))
         self._port = port
         self._clock = clock
-        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=LINE)
-        self._reader = self._model.reader(device)
+        self._stream = SerialStream(device, port, clock, silence_s=SILENCE_S, wanted=line_of(profile))
+        self._reader = self._code.reader(device)
 
     async def run(self, sink: Sink) -> None:
         """Stream until the port breaks or no valid frame comes for SILENCE_S. LinkError."""
@@ -97,9 +102,9 @@ class StreamDriver:
         self._port.open()
         try:
             if self._select:  # obeyed only in the device's first five seconds; its answer is one byte before the stream
-                await self._port.write(spot.select_format(self._model.number))
+                await self._port.write(spot.select_format(self._code.number))
                 await self._port.read_within(ANSWER_S * self._clock.speed)
-            await self._stream.run(self._model.stream(), take, sink)
+            await self._stream.run(self._code.stream(), take, sink)
         finally:
             self._port.close()
 
@@ -111,12 +116,13 @@ class BleDriver:
         self.devices = (device,)
         self._device = device
         self._adapter = adapter
+        self._codec, _ = code_for(profile_for(device, BLE_MODELS), {("nonin_3230_0AAD7EA0", None): spot.decode_3230})
         self._seconds = OximeterReader(device)
 
     async def run(self, sink: Sink) -> None:
         """Connect and stream until the link breaks or nothing comes for BLE_SILENCE_S. LinkError or PairingError."""
         async with self._adapter.connect(self._device.address) as gatt:
-            await gatt.notify(spot.RECORD_3230)
+            await gatt.notify(self._codec.notify or spot.RECORD_3230)
             while True:
                 note = await gatt.next(BLE_SILENCE_S)
                 sink.heard(self._device.id)
@@ -139,24 +145,18 @@ class BleDriver:
 
 
 def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> StreamDriver | SpotDriver:
-    """One driver for one device on a port."""
+    """One driver for one device on a port. ConfigError for a model that the family does not have."""
     (device,) = devices
-    _known(device, (*STREAMS, *SPOT_MODELS))
-    return StreamDriver(device, port, clock) if device.model in STREAMS else SpotDriver(device, port, clock)
+    profile = profile_for(device, MODELS)
+    _, code = code_for(profile, {**STREAMS, SPOT: None})
+    return SpotDriver(device, port, clock) if code is None else StreamDriver(device, profile, code, port, clock)
 
 
 def make_ble(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> BleDriver:
-    """One driver for one device over BLE."""
+    """One driver for one device over BLE. ConfigError for a model that the family does not have."""
     (device,) = devices
-    _known(device, BLE_MODELS)
     return BleDriver(device, adapter, clock)
 
 
-def _known(device: Device, models: Sequence[str]) -> None:
-    if device.model not in models:
-        message = f"unknown model {device.model!r}; known: {', '.join(models)}"
-        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
-
-
-FAMILY: Family[SerialPort] = Family("nonin", "serial", (*STREAMS, *SPOT_MODELS), make)
-FAMILY_BLE: Family[BleAdapter] = Family("nonin_ble", "ble-gatt", BLE_MODELS, make_ble)
+FAMILY: Family[SerialPort] = Family("nonin", "serial", tuple(MODELS), make)
+FAMILY_BLE: Family[BleAdapter] = Family("nonin_ble", "ble-gatt", tuple(BLE_MODELS), make_ble)

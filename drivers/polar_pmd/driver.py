@@ -7,20 +7,26 @@ import asyncio
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Sink
 from drivers.ble_gatt import Gatt, Notification, patience_s
 from drivers.ble_link import BleAdapter
+from drivers.coded_model import Key, code_for, profile_for
 from drivers.hrs.driver import HeartRateReader
 from drivers.hrs.frame import Rejected
 from drivers.polar_pmd import frame
 from drivers.polar_pmd.timeline import JUMP_S, Timeline
+from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Event, SampleBlock, Stamp
 
 log = logging.getLogger(__name__)
 
+HERE = Path(__file__).parent
+MODELS = models_in(HERE)
+CODES: dict[Key, object] = {("PMD_DATA", None): frame.decode_data}
 WANTED_RATE_HZ = 52.0  # a Verity's only rate; an H10 offers 50
 WANTED_RANGE_G = 8.0  # impacts of falls exceed 4 g at the wrist
 REPLY_S = 5.0  # a control point request
@@ -91,6 +97,8 @@ class PolarDriver:
         match data:
             case Rejected(reason):
                 sink.rejected(self._device.id, reason, note.data)
+            case frame.Acceleration() if not data.plausible:
+                sink.rejected(self._device.id, "acc_implausible", note.data)
             case frame.Acceleration():
                 self._acceleration(data, note, sink)
             case frame.PulseIntervals():  # never asked for: it would slow the heart rate to one value in 5 s
@@ -210,9 +218,10 @@ class PolarDriver:
 
 
 def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver:
-    """One driver for one band."""
+    """One driver for one band. ConfigError for a model that the family does not have."""
     (device,) = devices
+    code_for(profile_for(device, MODELS), CODES)
     return PolarDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("polar_pmd", "ble-gatt", ("verity_sense", "oh1", "h10", "polar_360"), make)
+FAMILY: Family[BleAdapter] = Family("polar_pmd", "ble-gatt", tuple(MODELS), make)

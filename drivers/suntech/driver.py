@@ -5,21 +5,26 @@ heard has no known time and is not told.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from drivers.base import Device, Family, Sink
+from drivers.coded_model import Key, code_for, line_of, profile_for
+from drivers.profile import models_in
 from drivers.serial_link import SerialPort, wire_seconds
 from drivers.serial_stream import Reports
 from drivers.spot_reading import refuse, tell
 from drivers.suntech.frame import GET_CUFF, GET_RESULT, Cuff, Reply, Result, SuntechStream, encode_command
 from gateway.core.clock import Clock
-from gateway.core.errors import ConfigError, Fault, LinkError
+from gateway.core.errors import LinkError
 from gateway.core.model import Event, Stamp
 
 POLL_S = 10.0  # the cuff's pressure, as a sign of life
 RESULT_EVERY_S = 1.0  # between two requests for the same result
 RESULT_TRIES = 8  # a busy module, or a bad line
 SILENCE_S = 35.0  # three polls without a valid frame
-MODELS = ("suntech_advantage",)
+HERE = Path(__file__).parent
+MODELS = models_in(HERE)
+CODES: dict[Key, type[SuntechStream]] = {("suntech", None): SuntechStream}
 
 
 class SuntechDriver:
@@ -28,9 +33,12 @@ class SuntechDriver:
     def __init__(self, device: Device, port: SerialPort, clock: Clock) -> None:
         self.devices = (device,)
         self._device = device
+        profile = profile_for(device, MODELS)
+        _, self._decoder = code_for(profile, CODES)
+        self._line = line_of(profile)
         self._port = port
         self._clock = clock
-        self._stream = SuntechStream()
+        self._stream = self._decoder()
         self._tries = 0  # requests left for the result of a measurement that is done
         self._due = clock.now()
         self._heard = clock.now()
@@ -38,7 +46,7 @@ class SuntechDriver:
     async def run(self, sink: Sink) -> None:
         """Ask and listen until the port breaks or the module falls silent for SILENCE_S. LinkError."""
         self._port.open()
-        self._stream = SuntechStream()
+        self._stream = self._decoder()
         self._tries = 0
         self._due = self._heard = self._clock.now()
         reports = Reports(self._device, self._port, sink)
@@ -56,7 +64,7 @@ class SuntechDriver:
         now = self._clock.now()
         if now.since_s(self._heard) > wire_seconds(self._clock, SILENCE_S):
             message = f"{self._device.id} on {self._port.name}: no valid frame for {SILENCE_S:g} s"
-            raise LinkError(message, hint="is the kiosk switched on? the module speaks 9600 baud 8N1")
+            raise LinkError(message, hint=f"is the kiosk switched on? the module speaks {self._line}")
         if now < self._due:
             return
         await self._port.write(encode_command(GET_RESULT if self._tries else GET_CUFF))
@@ -108,12 +116,9 @@ class SuntechDriver:
 
 
 def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> SuntechDriver:
-    """One driver for one device."""
+    """One driver for one device. ConfigError for a model that the family does not have."""
     (device,) = devices
-    if device.model not in MODELS:
-        message = f"unknown model {device.model!r}; known: {', '.join(MODELS)}"
-        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
     return SuntechDriver(device, port, clock)
 
 
-FAMILY: Family[SerialPort] = Family("suntech", "serial", MODELS, make)
+FAMILY: Family[SerialPort] = Family("suntech", "serial", tuple(MODELS), make)

@@ -15,6 +15,7 @@ import numpy as np
 
 import drivers
 from drivers.local_time import local_time
+from drivers.profile import parse
 from drivers.profile_schema import Poll, Profile
 from drivers.serial_link import Format
 from gateway.core.clock import Clock
@@ -46,6 +47,12 @@ Scene = Callable[[Wire, str], Coroutine[Any, Any, None]]
 def path_of(family: str, model: str) -> Path:
     """The model's file, which exists for families that read one."""
     return Path(drivers.__path__[0]) / family / f"{model}.toml"
+
+
+def kind_of(family: str, model: str) -> str:
+    """What a model whose layout is code sends first of all; "" for one whose file has no [codec]."""
+    codec = parse(path_of(family, model))[0].codec
+    return codec.kinds[0] if codec else ""
 
 
 async def belt(wire: Wire, model: str) -> None:
@@ -111,7 +118,8 @@ async def bci(wire: Wire, model: str) -> None:
     from drivers.stream_peer import StreamPeer
 
     rate_hz = 60.0 if model.startswith("contec") else 100.0
-    frames, rate_hz = (_berry(), 1.0) if model == "berrymed_berry" else (finger(97, 66, rate_hz=rate_hz), rate_hz)
+    berry = kind_of("berry_bci", model) == "berry20"
+    frames, rate_hz = (_berry(), 1.0) if berry else (finger(97, 66, rate_hz=rate_hz), rate_hz)
     await StreamPeer(wire.fd, wire.clock, frames, rate_hz=rate_hz, share=wire.share).run()
 
 
@@ -131,7 +139,8 @@ async def nonin(wire: Wire, model: str) -> None:
     from drivers.nonin.spot import SpotCheck
     from drivers.stream_peer import StreamPeer
 
-    if model == "nonin_df13":
+    kind = kind_of("nonin", model)
+    if kind == "df13":
         peer = SpotPeer(wire.fd, wire.clock, _shown(wire.clock), share=wire.share)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(peer.run())
@@ -139,11 +148,11 @@ async def nonin(wire: Wire, model: str) -> None:
                 await wire.clock.sleep(STORY_S / 10)
                 await peer.measured(SpotCheck(_shown(wire.clock), True, False, False, False, 66, 97))
                 await wire.clock.sleep(STORY_S)
-    if model == "nonin_df8":
+    if kind == "df8":
         one = encode_df8(Df8(False, False, False, False, False, 66, 97, True, False, False))
         frames, rate_hz = iter(lambda: one, b""), 1.0
     else:
-        data_format = 7 if model == "nonin_df7" else 2
+        data_format = 7 if kind == "df7_packet" else 2
         frames, rate_hz = packets(iter(lambda: (97, 66), (0, 0)), data_format=data_format), 3.0
     await StreamPeer(wire.fd, wire.clock, frames, rate_hz=rate_hz, share=wire.share).run()
 

@@ -68,8 +68,6 @@ def line_of(model: Model) -> tuple[int, Format]:
     path = path_of(model.family, model.id)
     if path.exists() and (given := parse(path)[0].device.serial) is not None:
         return given.baud, given.format
-    if model.id.startswith("contec"):
-        return 19_200, "8O1"
     return LINES.get(model.family, (9_600, "8N1"))
 
 

@@ -1,5 +1,7 @@
 """What becomes of a strap's notifications, and the driver against a strap on a real Bluetooth stack."""
 
+from dataclasses import replace
+
 import pytest
 
 from drivers.ble_gatt import Notification
@@ -11,7 +13,7 @@ from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
 from tests.drivers.ble_ward import RecordingSink, device, ended, pulse_of, radio_space, running, scanning_adapter
 
-STRAP = device("hrs", "F1:00:00:00:00:0A")
+STRAP = replace(device("hrs", "F1:00:00:00:00:0A"), model="hrs_generic")
 AT = Stamp("00000001", 50 * 10**9)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -212,7 +212,8 @@ async def test_four_bands_stream_at_once() -> None:
         addresses = [f"F1:00:00:00:00:{number:02X}" for number in range(1, 5)]
         bands = [PolarBand(space, clock, address, Ramp(), pulse_of(60)) for address in addresses]
         await asyncio.gather(*(band.start() for band in bands))
-        drivers = [FAMILY.make([device("polar_pmd", address)], adapter, clock) for address in addresses]
+        worn = [replace(device("polar_pmd", address), model="verity_sense") for address in addresses]
+        drivers = [FAMILY.make([one], adapter, clock) for one in worn]
         sink = RecordingSink()
         async with running(*(band.run() for band in bands), *(driver.run(sink) for driver in drivers)):
             ids = [driver.devices[0].id for driver in drivers]
