@@ -1,7 +1,6 @@
 """What a person does with profiles: check one, list what is supported, decode bytes by one. No printing here."""
 
 import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 import drivers
 from drivers.base import Family
 from drivers.bed_belt.frame import decode_vector as decode_belt
+from drivers.catalogue import FAMILIES, WHERE
 from drivers.modbus_rtu.registers import decode_vector as decode_modbus
 from drivers.profile import Decoder, load, models_in, parse
 from drivers.profile_models import decode as decode_other
-from drivers.profile_schema import Profile, Vector
+from drivers.profile_schema import Capability, Profile, Vector
 from gateway.core.errors import ConfigError, Fault
 
 DRIVERS = Path(drivers.__path__[0])
@@ -49,29 +49,31 @@ class Entry:
         return self.family.models
 
     def blind(self) -> list[str]:
-        """What its devices cannot see, as the profiles declare it."""
-        told: dict[str, None] = {}
+        """What its devices cannot see, as the profiles declare it; what is said of several quantities is said once."""
+        told: dict[str, dict[str, None]] = {}
         for profile in self.profiles.values():
             for quantity, capability in sorted(profile.device.capability.items()):
-                name = quantity.replace("_", " ")
-                if capability.blind:
-                    told[f"{name}: {capability.blind}"] = None
-                elif capability.range:
-                    told[f"{name}: only from {capability.range[0]:g} to {capability.range[1]:g}"] = None
-                elif capability.latency_s:
-                    told[f"{name}: told {capability.latency_s:g} s late"] = None
-        return list(told)
+                if text := _limits(capability):
+                    told.setdefault(text, {})[quantity.replace("_", " ")] = None
+        return [f"{', '.join(quantities)}: {text}" for text, quantities in told.items()]
+
+
+def _limits(capability: Capability) -> str:
+    if capability.blind:
+        return capability.blind
+    if capability.range:
+        return f"only from {capability.range[0]:g} to {capability.range[1]:g}"
+    return f"told {capability.latency_s:g} s late" if capability.latency_s else ""
 
 
 def entries() -> Iterator[Entry]:
-    """Every family under drivers/, in order of name."""
-    for found in sorted(pkgutil.iter_modules(drivers.__path__), key=lambda one: one.name):
-        if not found.ispkg or not (DRIVERS / found.name / "driver.py").is_file():
-            continue
-        package = importlib.import_module(f"drivers.{found.name}")
-        family: Family[Any] = importlib.import_module(f"drivers.{found.name}.driver").FAMILY
-        profiles = {model: parse(path)[0] for model, path in models_in(DRIVERS / found.name).items()}
-        summary = (package.__doc__ or "").strip().split("\n")[0].split(". ")[0].rstrip(".")
+    """Every family of the catalogue, in order of name; two links of one kind of device are two."""
+    for name in sorted(FAMILIES):
+        package = WHERE[name].partition(":")[0].rpartition(".")[0]
+        summary = (importlib.import_module(package).__doc__ or "").strip().split("\n")[0].split(". ")[0].rstrip(".")
+        files = models_in(DRIVERS / package.rpartition(".")[2])
+        family = FAMILIES[name]
+        profiles = {model: parse(files[model])[0] for model in family.models if model in files}
         yield Entry(family, summary, profiles)
 
 
@@ -117,18 +119,34 @@ def model_path(model: str) -> Path:
     return known[model]
 
 
-def decode(model: str, hexadecimal: str, *, poll: int = 0, source: int = 0) -> Mapping[str, Any]:
+def decode(
+    model: str,
+    hexadecimal: str,
+    *,
+    poll: int = 0,
+    source: int = 0,
+    kind: str | None = None,
+    context: Mapping[str, str] | None = None,
+) -> Mapping[str, Any]:
     """What a model's profile makes of whole bytes. model: a shipped model's id, or the path of a profile.
 
-    ConfigError for the profile or the hexadecimal digits, ProtocolError for the bytes.
+    kind, context: of a model with a [codec], as in its [[tests]]. ConfigError for the profile, the hexadecimal digits
+    or an index or kind that there is not, ProtocolError for the bytes.
     """
     path = Path(model) if model.endswith(".toml") else model_path(model)
     profile = check(path)
+    digits = hexadecimal.replace(" ", "").replace(":", "")
     try:
-        vector = Vector(hex=hexadecimal.replace(" ", "").replace(":", ""), reject="-", poll=poll, source_at=source)
+        vector = Vector(
+            hex=digits, reject="-", poll=poll, source_at=source, kind=kind, context=dict(context or {})
+        )
     except ValueError as error:
         fault = Fault(0, "hex", f"{hexadecimal!r} is not hexadecimal", "two digits for each byte, as in 0061004800")
         raise ConfigError(model, (fault,)) from error
+    kinds = profile.codec.kinds if profile.codec else ()
+    if kind is not None and kind not in kinds:
+        known = ", ".join(kinds) or "none: its layout is data"
+        raise ConfigError(model, (Fault(0, "kind", f"{model} sends no {kind!r}", f"kinds: {known}"),))
     for name, given, there in (("poll", poll, profile.poll), ("source", source, profile.source)):
         if given and given >= len(there):
             fault = Fault(0, name, f"there are {len(there)}, counted from 0", "leave it out for the first")

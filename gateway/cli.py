@@ -146,6 +146,10 @@ def _profile_options(profile: argparse.ArgumentParser) -> None:
     decode.add_argument("--hex", required=True, metavar="BYTES", help="the whole frame, two digits for each byte")
     decode.add_argument("--poll", type=int, default=0, metavar="N", help="which request a Modbus answer answers")
     decode.add_argument("--source", type=int, default=0, metavar="N", help="which [[source]] the bytes come from")
+    decode.add_argument("--kind", metavar="KIND", help="which of codec.kinds the bytes are; left out: the first")
+    decode.add_argument(
+        "--context", action="append", default=[], metavar="NAME=VALUE", help="what the bytes do not say: bindkey, mac"
+    )
 
 
 def version() -> str:
@@ -218,7 +222,9 @@ def _profile(args: argparse.Namespace) -> int:
         return profiles_cli.check(args.files)
     if args.action == "list":
         return profiles_cli.supported(args.into)
-    return profiles_cli.decode(args.model, args.hex, args.poll, args.source)
+    return profiles_cli.decode(
+        args.model, args.hex, poll=args.poll, source=args.source, kind=args.kind, context=args.context
+    )
 
 
 def _vectors(args: argparse.Namespace) -> int:

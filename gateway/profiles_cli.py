@@ -37,10 +37,13 @@ def supported(into: Path | None) -> int:
     return GOOD
 
 
-def decode(model: str, hexadecimal: str, poll: int, source: int) -> int:
-    """The values as one JSON document; FAILED with the reason when the bytes are refused."""
+def decode(
+    model: str, hexadecimal: str, *, poll: int = 0, source: int = 0, kind: str | None = None, context: Sequence[str]
+) -> int:
+    """The values as one JSON document; FAILED with the reason when they are refused. context: "name=value" each."""
+    known = dict(entry.partition("=")[::2] for entry in context)
     try:
-        values = profile_tools.decode(model, hexadecimal, poll=poll, source=source)
+        values = profile_tools.decode(model, hexadecimal, poll=poll, source=source, kind=kind, context=known)
     except ProtocolError as error:
         print(f"refused: {error}\n{error.hint}", file=sys.stderr)
         return FAILED
