@@ -107,11 +107,13 @@ class BleAdapter:
         self._watchdog = Watchdog(f"radio {name}", clock, self._power_cycle, cures or Cures(), self._say)
         self._told_full: Stamp | None = None
 
-    def subscribe(self, address: str | None, callback: Callable[[Advert], None]) -> Subscription:
+    def subscribe(
+        self, address: str | None, callback: Callable[[Advert], None], *, lasting: bool = False
+    ) -> Subscription:
         """Have `callback` called, on the loop and without delay, for each advert of one address (None: of all)."""
         self._watchdog.wanted = True
         listeners = self._listeners.setdefault(address.upper() if address else None, [])
-        subscription = Subscription(callback, asyncio.get_running_loop().create_future(), listeners)
+        subscription = Subscription(callback, asyncio.get_running_loop().create_future(), listeners, lasting)
         listeners.append(subscription)
         return subscription
 
@@ -373,14 +375,11 @@ class BleAdapter:
         self._remember(address, device, at)
 
     def _tell(self, subscription: Subscription, advert: Advert) -> None:
-        """A listener that fails is dropped and its owner told: it must not silence the next one's SOS button."""
+        """A listener that fails has its owner told: it must not silence the next one's SOS button."""
         try:
             subscription.callback(advert)
         except Exception as error:  # noqa: BLE001 - handed to the listener's owner, whose supervisor logs it
-            failed = subscription.failed
-            if not failed.done():
-                failed.set_exception(error)
-            subscription.close()
+            subscription.raised(error)
 
     def _remember(self, address: str, device: BLEDevice, at: Stamp) -> None:
         self.health.adverts += 1

@@ -34,11 +34,32 @@ class Advert:
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """One listener to adverts. `failed` never resolves; it carries the listener's own exception to its owner."""
+    """One listener to adverts. `failed` never resolves; it carries the listener's own exception to its owner.
+
+    lasting: it stays subscribed after an exception, because the next advert may be a call for help; its owner then
+    calls `again`. failures: adverts whose callback raised.
+    """
 
     callback: Callable[[Advert], None]
     failed: "asyncio.Future[None]"
     _listeners: "list[Subscription]"
+    lasting: bool = False
+    failures: int = 0
+
+    def again(self, callback: Callable[[Advert], None]) -> None:
+        """Be told by a new callback, and watch for its exceptions; of a subscription that is closed too."""
+        self.callback = callback
+        self.failed = asyncio.get_running_loop().create_future()
+        if self not in self._listeners:
+            self._listeners.append(self)
+
+    def raised(self, error: Exception) -> None:
+        """The callback has raised: its owner is told, and one that is not lasting hears nothing more."""
+        self.failures += 1
+        if not self.failed.done():
+            self.failed.set_exception(error)
+        if not self.lasting:
+            self.close()
 
     def close(self) -> None:
         """Hear nothing more; calling it again does nothing."""

@@ -45,7 +45,8 @@ AT_ONCE = Hold()
 # Events: each is a name that is true at the moment it happens, and may trigger a rule.
 EVENTS = frozenset((
     "sos_pressed", "service_requested", "fall_suspected", "bed_entered", "bed_exited", "sensor_off", "kiosk_reading",
-    "reading_out_of_range",
+    "reading_out_of_range", "door_opened", "door_closed", "motion_started", "motion_ended", "presence_started",
+    "presence_ended",
     "link_up", "link_lost", "device_fault", "readings_rejected", "frames_rejected", "battery_low",
     "uplink_lost", "uplink_back", "uplink_taken_over", "box_trouble", "box_recovered", "box_started", "box_stopped",
     "worker_lost", "worker_ready", "clock_stepped", "clock_drift", "configuration_changed",

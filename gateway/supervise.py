@@ -30,6 +30,13 @@ def _told_to_stop(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
+def _stop_if_told() -> None:
+    """A failure that comes in the same moment as the order to stop hides it: then nothing is started again."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() > 0:
+        raise asyncio.CancelledError
+
+
 class _Watched:
     """Passes everything on and reports the first sign of life of each device after a loss."""
 
@@ -98,6 +105,7 @@ class Supervisor:
                 if _told_to_stop(error):
                     raise
                 self._failed(error)
+            _stop_if_told()
             if self._clock.now().since_s(started) >= STEADY_S:
                 self._failures, self._failure = 0, ""
             await self._clock.sleep(PAIRING_BACKOFF_S if pairing else self._backoff_s())
@@ -160,6 +168,7 @@ class PartSupervisor:
                 self._trouble("unexpected failure; the journal has the trace", "send the maintainers the diagnostics")
             finally:
                 watch.cancel()
+            _stop_if_told()
             step_s = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
             self._failures += 1
             await self._clock.sleep(step_s)

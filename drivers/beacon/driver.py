@@ -13,6 +13,7 @@ from drivers.beacon.battery import LOW_PERCENT, coin_cell_percent
 from drivers.beacon.pattern import WIDTHS
 from drivers.beacon.presence import Change, Zones
 from drivers.beacon.settings import read
+from drivers.ble_ear import Ear
 from drivers.ble_gatt import patience_s
 from drivers.ble_link import Advert, BleAdapter
 from drivers.hrs.frame import Rejected
@@ -37,7 +38,7 @@ class BeaconDriver:
     def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
         self.devices = (device,)
         self._device = device
-        self._adapter = adapter
+        self._ear = Ear(adapter, device.id, device.address or None, self.hear)
         self._clock = clock
         self._settings = read(device)
         self._zones = Zones(self._settings.bounds)
@@ -52,13 +53,15 @@ class BeaconDriver:
     async def run(self, sink: Sink) -> None:
         """Listen until cancelled."""
         self._heard = self._clock.now()
-        subscription = self._adapter.subscribe(self._device.address or None, lambda advert: self.hear(advert, sink))
+        subscription = self._ear.open(sink)
         watch = asyncio.ensure_future(self._watch(sink))
         try:
             await asyncio.gather(subscription.failed, watch)
+        except asyncio.CancelledError:
+            subscription.close()
+            raise
         finally:
             watch.cancel()
-            subscription.close()
 
     def hear(self, advert: Advert, sink: Sink) -> None:
         """One advert, at its receipt: whose is it, does it call, how strong is it, what else does it say."""

@@ -2,17 +2,19 @@
 
 Settings: purpose "sos" or "service"; service_buttons "2,3": positions (from 1) of an SOS device that only ask for
 service; bind_key: 32 hex characters of an encrypted device; beacon: true when the device advertises by itself, so that
-its silence is a fault.
+its silence is a fault; position "bed": what it sees occupied is the bed and not the room.
 """
 
 import asyncio
 from collections.abc import Sequence
 
 from drivers.base import Device, Driver, Family, Sink
+from drivers.ble_ear import Ear
 from drivers.ble_gatt import patience_s
 from drivers.ble_link import Advert, BleAdapter
 from drivers.bthome import frame
 from drivers.bthome.repeats import SAME_ID_S, SAME_PAYLOAD_S, Repeats
+from drivers.bthome.states import States
 from gateway.core.clock import Clock
 from gateway.core.errors import PairingError
 from gateway.core.model import Event, Measurement, Stamp
@@ -26,7 +28,9 @@ _VALUES = (
     ("room_temperature", frame.TEMPERATURE_IDS),
     ("room_humidity", frame.HUMIDITY_IDS),
 )
-MODELS = ("shelly_blu_button1", "shelly_blu_ht", "bthome_generic")
+MODELS = (
+    "shelly_blu_button1", "shelly_blu_ht", "shelly_blu_door_window", "shelly_blu_motion", "bthome_generic",
+)  # fmt: skip
 
 
 class BthomeDriver:
@@ -35,9 +39,10 @@ class BthomeDriver:
     def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
         self.devices = (device,)
         self._device = device
-        self._adapter = adapter
         self._clock = clock
         self._repeats = Repeats(patience_s(clock, SAME_ID_S), patience_s(clock, SAME_PAYLOAD_S))
+        self._states = States(in_bed=device.settings.get("position") == "bed")
+        self._ear = Ear(adapter, device.id, device.address, self.hear)
         self._key: bytes | None = None
         self._heard = clock.now()
         self._lost = False
@@ -45,16 +50,21 @@ class BthomeDriver:
         self._service_buttons = {int(text) for text in positions if text.strip().isdigit()}
 
     async def run(self, sink: Sink) -> None:
-        """Listen until cancelled. PairingError when the bind key in the settings is not one."""
+        """Listen until cancelled. PairingError when the bind key in the settings is not one.
+
+        What `hear` raises ends the run, but not the hearing: while its supervisor waits, presses go to the same sink.
+        """
         self._key = self._bind_key()
         self._heard = self._clock.now()
-        subscription = self._adapter.subscribe(self._device.address, lambda advert: self.hear(advert, sink))
+        subscription = self._ear.open(sink)
         watch = asyncio.ensure_future(self._watch(sink))
         try:
             await asyncio.gather(subscription.failed, watch)
+        except asyncio.CancelledError:
+            subscription.close()
+            raise
         finally:
             watch.cancel()
-            subscription.close()
 
     def hear(self, advert: Advert, sink: Sink) -> None:
         """One advert, at its receipt."""
@@ -69,10 +79,15 @@ class BthomeDriver:
             sink.rejected(self._device.id, "replayed_counter", data)
             return
         if self._repeats.fresh(objects, data, advert.at):
-            self._press(objects, advert.at, sink)
+            try:
+                self._press(objects, advert.at, sink)
+            except Exception:
+                self._repeats.forget()  # the next advert of the burst tells the press that this one could not
+                raise
             self._measure(objects, advert.at, sink)
-            if objects.unknown_id is not None:
-                sink.rejected(self._device.id, f"unknown_object_{objects.unknown_id:02x}", data)
+            self._tell_states(objects, advert.at, sink)
+            if objects.unread:
+                sink.rejected(self._device.id, objects.unread, data)
         self._alive(advert, sink)
 
     def _bind_key(self) -> bytes | None:
@@ -111,6 +126,14 @@ class BthomeDriver:
                 sink.measurement(Measurement(device.bed, device.id, name, float(value), quantity.unit, at))
             else:
                 sink.rejected(device.id, f"implausible_{name}", str(value).encode())
+
+    def _tell_states(self, objects: frame.Objects, at: Stamp, sink: Sink) -> None:
+        device = self._device
+        for told in self._states.hear(objects, at):
+            unit = QUANTITIES[told.quantity].unit
+            sink.measurement(Measurement(device.bed, device.id, told.quantity, float(told.value), unit, at))
+            if told.event:
+                sink.event(Event(told.event, at, device.bed, device.id, told.detail))
 
     def _alive(self, advert: Advert, sink: Sink) -> None:
         self._heard = advert.at

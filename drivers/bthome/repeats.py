@@ -36,6 +36,11 @@ class Repeats:
         self._seen[key] = at
         return last is None or at.since_s(last) >= window_s
 
+    def forget(self) -> None:
+        """The packet heard last could not be told: whatever comes next is fresh."""
+        self._seen.clear()
+        self._counter = None if self._counter is None else self._counter - 1
+
     def replayed(self, objects: Objects) -> bool:
         """True for an encrypted advert older than the newest one."""
         counter, newest = objects.counter, self._counter

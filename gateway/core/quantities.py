@@ -50,6 +50,9 @@ _TABLE = (
     Quantity("bed_load", "kg", 0, 400),
     Quantity("vital_sign", "1", 0, 1),  # movement, breath or pulse seen (1) or none though the bed is loaded (0)
     Quantity("worn", "1", 0, 1),
+    Quantity("door_open", "1", 0, 1),  # of the room or home, a window too
+    Quantity("motion", "1", 0, 1),  # in the room, whoever it was
+    Quantity("presence", "1", 0, 1),  # somebody is in the room, moving or not
     Quantity("room_temperature", "Cel", -40, 85, None, 150364),
     Quantity("room_humidity", "%", 0, 100),
     Quantity("distance", "cm", 0, 1000),

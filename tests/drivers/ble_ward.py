@@ -1,7 +1,7 @@
 """What the Bluetooth tests share: a sink that remembers, a radio space in this process, an adapter on its TCP port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -138,9 +138,22 @@ class SilentRadio:
     async def gone(self) -> None:
         await asyncio.Event().wait()
 
-    def advert(self, address: str) -> None:
+    def advert(
+        self,
+        address: str,
+        *,
+        name: str | None = None,
+        services: tuple[str, ...] = (),
+        service_data: Mapping[str, bytes] | None = None,
+        companies: Mapping[int, bytes] | None = None,
+        rssi_dbm: int = -70,
+        details: object = None,
+    ) -> None:
         assert self.heard is not None
-        self.heard(BLEDevice(address, None, None), AdvertisementData(None, {}, {}, [], None, -70, ()))
+        data = AdvertisementData(
+            name, dict(companies or {}), dict(service_data or {}), list(services), None, rssi_dbm, ()
+        )
+        self.heard(BLEDevice(address, name, details), data)
 
 
 class _SilentScanner(BleakScanner):

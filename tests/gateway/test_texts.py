@@ -36,6 +36,12 @@ EVENTS = (
     "reading_out_of_range",
     "charging_started",
     "charging_ended",
+    "door_opened",
+    "door_closed",
+    "motion_started",
+    "motion_ended",
+    "presence_started",
+    "presence_ended",
 )
 
 

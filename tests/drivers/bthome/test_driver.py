@@ -11,8 +11,12 @@ from drivers.bthome.frame import SERVICE_DATA_UUID, Objects, encode
 from drivers.bthome.peer import BURST, BthomeButton
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import PairingError
+from gateway.core.model import Event
+from gateway.supervise import Supervisor
 from tests.drivers.ble_ward import (
     RecordingSink,
+    SilentRadio,
+    adapter_with,
     adapter_without_radio,
     device,
     ended,
@@ -214,3 +218,57 @@ async def test_three_bursts_through_the_air_are_three_events() -> None:
     assert sink.kinds() == ["sos_pressed", "sos_pressed", "service_requested"]
     assert [event.detail["press"] for event in sink.events] == ["press", "hold_press", "press"]
     assert sink.rejections == []
+
+
+class BrokenSink(RecordingSink):
+    """Raises where it must not, as a fault of the program would."""
+
+    broken = True
+
+    def event(self, event: Event) -> None:
+        if self.broken and event.kind == "sos_pressed":
+            raise ZeroDivisionError("a fault of the program")
+        super().event(event)
+
+
+def press(radio: SilentRadio, packet_id: int) -> None:
+    data = encode(Objects(((frame.PACKET_ID, packet_id), (frame.BUTTON, 0x01))), MAC)
+    radio.advert(MAC, service_data={SERVICE_DATA_UUID: data})
+
+
+async def test_a_press_while_the_supervisor_backs_off_after_a_failure_is_heard_at_once() -> None:
+    clock, sink, radio = ManualClock(), BrokenSink(), SilentRadio()
+    adapter = adapter_with(radio, clock)
+    supervisor = Supervisor(BthomeDriver(device("bthome", MAC, purpose="sos"), adapter, clock), sink, clock)
+    async with running(adapter.run(), supervisor.run()):
+        await clock.advance(0.1)
+        press(radio, 1)  # raises; the driver ends, its supervisor waits for at least 0.8 s
+        sink.broken = False
+        await clock.advance(0.2)
+        press(radio, 2)
+        assert "sos_pressed" in sink.kinds()
+        await clock.advance(2.0)
+    assert [reason for _, reason, _ in sink.rejections] == ["driver_failed"]
+
+
+async def test_the_next_advert_of_a_burst_tells_the_press_that_the_first_one_could_not() -> None:
+    clock, sink, radio = ManualClock(), BrokenSink(), SilentRadio()
+    adapter = adapter_with(radio, clock)
+    supervisor = Supervisor(BthomeDriver(device("bthome", MAC, purpose="sos"), adapter, clock), sink, clock)
+    async with running(adapter.run(), supervisor.run()):
+        await clock.advance(0.1)
+        press(radio, 9)
+        sink.broken = False
+        for _ in range(10):
+            press(radio, 9)
+        assert sink.kinds().count("sos_pressed") == 1
+
+
+async def test_a_cancelled_driver_hears_nothing_more() -> None:
+    clock, sink, radio = ManualClock(), RecordingSink(), SilentRadio()
+    adapter = adapter_with(radio, clock)
+    async with running(adapter.run()):
+        async with running(BthomeDriver(device("bthome", MAC, purpose="sos"), adapter, clock).run(sink)):
+            await clock.advance(0.1)
+        press(radio, 1)
+    assert sink.events == []
