@@ -1,1 +1,1 @@
-"""BTHome v2 adverts: SOS and service buttons (Shelly BLU family), doors, motion, presence, room climate. Nothing connects, nothing is bonded."""
+"""BTHome v2 adverts: SOS and service buttons (Shelly BLU family), doors, motion, presence, climate. None bonds."""
