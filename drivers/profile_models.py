@@ -52,7 +52,13 @@ class Framed:
             raise ConfigError(profile.device.id, (fault,))
         self.profile = profile
         self.framer: Framer = profile.framer
-        sizes = {key: size for message in profile.message if (size := _size(message)) for key in message.keys}
+        sizes = {  # an answer's key is also that of its question, which has other data
+            key: size
+            for message in profile.message
+            if (size := _size(message))
+            for key in message.keys
+            if not self.is_answer(key)
+        }
         self.layout = Layout(profile.framer, sizes if _key_in_head(profile.framer) else None)
         self._messages: dict[bytes, Compiled] = {}
         for message in profile.message:
