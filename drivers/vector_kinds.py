@@ -7,7 +7,7 @@ import numpy as np
 
 from drivers.bthome import frame as bthome
 from drivers.hrs import frame as hrs
-from drivers.modbus_rtu import frame as modbus
+from drivers.modbus_rtu import dissect
 from drivers.polar_pmd import frame as polar
 from gateway.core.errors import ProtocolError
 
@@ -24,7 +24,6 @@ SETTINGS = {
     polar.CHANNEL_COUNT: "channels",
 }
 COMPRESSED = 0x80  # in the frame type of PMD data
-ANSWER_OVERHEAD = 5  # unit, function, byte count and CRC of a Modbus answer
 
 
 def _refused(rejected: hrs.Rejected | bthome.Rejected) -> ProtocolError:
@@ -109,30 +108,11 @@ def _pmd_settings(data: bytes, _context: Context) -> Values:
 
 
 def _modbus_request(data: bytes, _context: Context) -> Values:
-    if len(data) != 8 or not modbus.is_intact(data):
-        raise ProtocolError("checksum: no request with a true CRC", hint=HINT)
-    address, count = int.from_bytes(data[2:4], "big"), int.from_bytes(data[4:6], "big")
-    return {"unit": data[0], "function": data[1], "address": address, "count_or_value": count}
+    return dissect.request(data)
 
 
 def _modbus_answer(data: bytes, _context: Context) -> Values:
-    """An answer of which the question is unknown: as many values as its own byte count says."""
-    if len(data) < ANSWER_OVERHEAD or not modbus.is_intact(data):
-        raise ProtocolError("checksum: no answer with a true CRC", hint=HINT)
-    function = data[1] & 0x7F
-    bits = function in (1, 2)
-    given = data[2]
-    count = 1 if data[1] & 0x80 else given * 8 if bits else given // 2
-    found, seen = modbus.search(modbus.Request(data[0], function, 0, count), data)
-    if found is None or found.noise:
-        raise ProtocolError(f"{seen or 'noise'}: no single whole answer", hint=HINT)
-    head: Values = {"unit": data[0], "function": function}
-    if found.code:
-        return head | {"exception": found.code}
-    if bits:
-        return head | {"bits": [bool(found.data[n // 8] >> n % 8 & 1) for n in range(count)]}
-    pairs = zip(found.data[::2], found.data[1::2], strict=True)
-    return head | {"registers": [high << 8 | low for high, low in pairs]}
+    return dissect.answer(data)
 
 
 BY_FAMILY: dict[str, dict[str, VectorDecoder]] = {
