@@ -158,7 +158,7 @@ class BerryStream(ByteStream[BerryFrame | BerryVersion]):
             return "checksum"
         if raw[3] & _BERRY_RESERVED:  # no status; "V" (0x56) is one of these, so a version is never taken for data
             kind = _VERSION_KINDS.get(raw[2])
-            text = raw[3:-1].rstrip(b"\0 ")
+            text = raw[3:-1].partition(b"\0")[0].rstrip(b" ")
             if kind is None or not text.startswith(b"V") or not text.isascii():
                 return "reserved_flag"
             return BERRY_BYTES, BerryVersion(kind, text.decode("ascii"))
