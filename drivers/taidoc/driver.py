@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Sequence
 
 from drivers.base import Device, Family, Sink
+from drivers.ble_gatt import Gatt
 from drivers.ble_link import Advert, BleAdapter
 from drivers.ble_slots import Use
 from drivers.oximeter import OximeterReader
 from drivers.serial_link import SerialPort
 from drivers.taidoc.frame import CHARACTERISTIC, Command, decode_saturation, encode
 from drivers.taidoc.line import BleLine, Line, SerialLine
-from drivers.taidoc.models import MODELS, Model
+from drivers.taidoc.models import Kind, model_of, names
 from drivers.taidoc.session import Session
+from drivers.taidoc.standard import better_family
 from gateway.core.clock import Clock
-from gateway.core.errors import ConfigError, Fault
-from gateway.core.model import Stamp
+from gateway.core.errors import ConfigError, Fault, LinkError
+from gateway.core.model import Event, Stamp
 
 POLL_S = 60.0  # between visits on a port; each one wakes the meter, so not oftener without need (setting poll_s)
 REST_S = 30.0  # a meter may go on advertising after it was read
@@ -29,7 +31,8 @@ class Meter:
         self.devices = (device,)
         self._device = device
         self._clock = clock
-        self._model = _model(device)
+        self._model = model_of(device)
+        self._is_scale = self._model.kind is Kind.WEIGHT
         self._session = Session(device, clock, self._model)
         self._seconds = OximeterReader(device)
 
@@ -68,7 +71,7 @@ class SerialMeter(Meter):
         """Visit the meter for ever; LinkError when the port breaks. A meter that does not answer sleeps."""
         self._port.open()
         try:
-            line = SerialLine(self._device, self._port, self._clock, sink)
+            line = SerialLine(self._device, self._port, self._clock, sink, long=self._is_scale)
             while True:
                 await self._visit(line, sink)
                 await line.idle(self._poll_s)
@@ -84,6 +87,7 @@ class BleMeter(Meter):
         self._adapter = adapter
         self._call = asyncio.Event()
         self._visited: Stamp | None = None
+        self._steered = False
 
     async def run(self, sink: Sink) -> None:
         """Answer the meter's calls. LinkError when a visit broke off; PairingError."""
@@ -93,8 +97,9 @@ class BleMeter(Meter):
             while True:
                 await self._call.wait()
                 async with self._adapter.connect(self._device.address, use=Use.METER) as gatt:
+                    self._steer(gatt, sink)
                     await gatt.notify(CHARACTERISTIC)
-                    await self._visit(BleLine(self._device, gatt, sink), sink)
+                    await self._visit(BleLine(self._device, gatt, sink, long=self._is_scale), sink)
                 self._visited = self._clock.now()
                 self._call.clear()
         finally:
@@ -104,12 +109,17 @@ class BleMeter(Meter):
         if self._visited is None or advert.at.since_s(self._visited) >= REST_S * self._clock.speed:
             self._call.set()
 
-
-def _model(device: Device) -> Model:
-    if device.model not in MODELS:
-        message = f"unknown model {device.model!r}; known: {', '.join(MODELS)}"
-        raise ConfigError(device.id, (Fault(0, "model", message, "name one of these models"),))
-    return MODELS[device.model]
+    def _steer(self, gatt: Gatt, sink: Sink) -> None:
+        """Say, once, that the meter speaks the standard's service too, which says more and is bonded; it is read by its
+        own protocol meanwhile. LinkError when that is not there."""
+        hint = better_family(self._model.kind, gatt.has)
+        if not gatt.has(CHARACTERISTIC):
+            message = f"{self._device.id}: the meter has no characteristic {CHARACTERISTIC}"
+            raise LinkError(message, hint=hint or "not a TaiDoc meter? look at its label, and register it by its model")
+        if hint and not self._steered:
+            self._steered = True
+            detail: dict[str, str | bool] = {"fault": "standard_service", "active": True, "hint": hint}
+            sink.event(Event("device_fault", self._clock.now(), self._device.bed, self._device.id, detail))
 
 
 def _seconds(device: Device, name: str, default_s: float) -> float:
@@ -131,5 +141,5 @@ def make_ble(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Bl
     return BleMeter(device, adapter, clock)
 
 
-FAMILY: Family[SerialPort] = Family("taidoc", "serial", tuple(MODELS), make)
-FAMILY_BLE: Family[BleAdapter] = Family("taidoc_ble", "ble-gatt", tuple(MODELS), make_ble)
+FAMILY: Family[SerialPort] = Family("taidoc", "serial", names("serial"), make)
+FAMILY_BLE: Family[BleAdapter] = Family("taidoc_ble", "ble-gatt", names("ble-gatt"), make_ble)

@@ -9,6 +9,7 @@ from drivers.serial_link import SerialPort, wire_seconds
 from drivers.serial_stream import Reports
 from drivers.taidoc.frame import CHARACTERISTIC, Frame, TaidocStream
 from gateway.core.clock import Clock
+from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
 
 TRIES = 3  # the first byte only wakes a sleeping meter
@@ -20,22 +21,32 @@ Answer = tuple[Frame, Stamp]
 
 
 class Line(Protocol):
-    """A way to ask one meter."""
+    """A way to ask one meter. sleeps: one that does not answer is asleep, which over the air it is not."""
 
-    async def ask(self, request: bytes, replies: Container[int]) -> Answer | None:
-        """The first answer whose command is one of `replies`, with its receipt; None when none comes. LinkError."""
+    sleeps: bool
+
+    async def ask(self, request: bytes, replies: Container[int], *, optional: bool = False) -> Answer | None:
+        """The first answer whose command is one of `replies`, with its receipt; None when none comes. LinkError.
+
+        optional: not every meter knows the question, so that silence proves nothing about the link.
+        """
 
 
 class SerialLine:
-    """A meter on a port that is open. Times on the wire are real, also under a demonstration's fast clock."""
+    """A meter on a port that is open. Times on the wire are real, also under a demonstration's fast clock.
 
-    def __init__(self, device: Device, port: SerialPort, clock: Clock, sink: Sink) -> None:
+    long: a scale's frames are understood too.
+    """
+
+    sleeps = True
+
+    def __init__(self, device: Device, port: SerialPort, clock: Clock, sink: Sink, *, long: bool = False) -> None:
         self._port = port
         self._clock = clock
-        self._stream = TaidocStream()
+        self._stream = TaidocStream(long=long)
         self._reports = Reports(device, port, sink)
 
-    async def ask(self, request: bytes, replies: Container[int]) -> Answer | None:
+    async def ask(self, request: bytes, replies: Container[int], *, optional: bool = False) -> Answer | None:
         for attempt in range(TRIES):
             self._reports.rejects(self._stream.drop_pending())
             await self._port.write(request)
@@ -68,16 +79,26 @@ class SerialLine:
 
 
 class BleLine:
-    """A meter over GATT: one characteristic to write to and to be notified by."""
+    """A meter over GATT: one characteristic to write to and to be notified by. long: as in SerialLine."""
 
-    def __init__(self, device: Device, gatt: Gatt, sink: Sink) -> None:
+    sleeps = False
+
+    def __init__(self, device: Device, gatt: Gatt, sink: Sink, *, long: bool = False) -> None:
         self._gatt = gatt
-        self._stream = TaidocStream()
+        self._stream = TaidocStream(long=long)
         self._reports = Reports(device, None, sink)
 
-    async def ask(self, request: bytes, replies: Container[int]) -> Answer | None:
-        """As Line; a meter that is connected and silent is a LinkError."""
+    async def ask(self, request: bytes, replies: Container[int], *, optional: bool = False) -> Answer | None:
+        """As Line; a meter that is connected and silent is a LinkError, unless the question was optional."""
         await self._gatt.write(CHARACTERISTIC, request)
+        try:
+            return await self._answer(replies)
+        except LinkError:
+            if optional and self._gatt.client.is_connected:
+                return None
+            raise
+
+    async def _answer(self, replies: Container[int]) -> Answer:
         while True:
             note = await self._gatt.next(BLE_REPLY_S)
             frames, rejects = self._stream.feed(note.data)

@@ -14,6 +14,7 @@ from drivers.ble_virtual_ward import RadioSpace
 from drivers.taidoc.frame import (
     CHARACTERISTIC,
     FROM_DEVICE,
+    LONG,
     SERVICE,
     TO_DEVICE,
     Command,
@@ -22,14 +23,19 @@ from drivers.taidoc.frame import (
     encode,
     encode_time,
 )
+from drivers.taidoc.scale import LEAST_DATA, NO_YEAR
 from gateway.core.clock import Clock
+
+NO_WEIGHING = bytes((0, NO_YEAR)) + bytes(LEAST_DATA)  # what a scale says of a place that is empty
 
 
 @dataclass
 class Memory:
-    """What a meter holds. records: (local time, four value bytes), newest first. model: as in TD-3128.
+    """What a meter holds. records: (local time, value bytes), newest first; a scale's value is a whole weighing.
 
-    live: four bytes for each live request, the last one for ever. stop_after: requests answered before it falls silent.
+    model: as in TD-3128. live: four bytes for each live request, the last one for ever.
+    stop_after: requests answered before it falls silent. marks: flags in the upper bits of minute and hour, by a
+    record's time. mute_to: commands it does not know. counted_for: the users whose records somebody wanted counted.
     """
 
     model: str
@@ -38,6 +44,9 @@ class Memory:
     live: list[bytes] = field(default_factory=lambda: [bytes(4)])
     stop_after: int | None = None
     set_to: list[bytes] = field(default_factory=list)
+    marks: dict[datetime, tuple[int, int]] = field(default_factory=dict)
+    mute_to: frozenset[int] = frozenset()
+    counted_for: list[int] = field(default_factory=list)
     switched_off: int = 0
 
     def store(self, shown: datetime, value: bytes) -> None:
@@ -50,7 +59,14 @@ class Memory:
             if self.stop_after <= 0:
                 return None
             self.stop_after -= 1
-        return encode(request.cmd, self._data(request), FROM_DEVICE)
+        if request.cmd in self.mute_to:
+            return None
+        return encode(request.cmd, self._data(request), FROM_DEVICE, is_long=request.is_long)
+
+    def _time(self, shown: datetime) -> bytes:
+        minute, hour = self.marks.get(shown, (0, 0))
+        data = encode_time(shown)
+        return data[:2] + bytes((data[2] | minute, data[3] | hour))
 
     def _data(self, request: Frame) -> bytes:
         index = int.from_bytes(request.data[:2], "little")
@@ -62,9 +78,12 @@ class Memory:
             case Command.SET_TIME:
                 self.set_to.append(request.data)
             case Command.COUNT:
+                self.counted_for.append(request.data[0])
                 return len(self.records).to_bytes(2, "little") + (bytes(2) if self.records else b"\xff\xff")
             case Command.RECORD_TIME if index < len(self.records):
-                return encode_time(self.records[index][0])
+                return self._time(self.records[index][0])
+            case Command.WEIGHING | Command.WEIGHING_BIA:
+                return self.records[index][1] if index < len(self.records) else NO_WEIGHING
             case Command.RECORD_VALUE if index < len(self.records):
                 return self.records[index][1]
             case Command.LIVE_SPO2:
@@ -80,21 +99,45 @@ class TaidocPeer(AnswerPeer):
     def __init__(self, fd: int, clock: Clock, memory: Memory, *, seed: int = 0, share: float = 0.0) -> None:
         super().__init__(fd, clock, seed=seed, share=share)
         self.memory = memory
-        self._stream = TaidocStream(TO_DEVICE)
+        self._stream = TaidocStream(TO_DEVICE, long=True)
 
     def requests(self, data: bytes) -> Sequence[bytes]:
         frames, _ = self._stream.feed(data)
         return [frame.raw for frame in frames]
 
     def answers(self, request: bytes) -> Sequence[bytes]:
-        answer = self.memory.answer(Frame(request[1], request[2:6], TO_DEVICE))
+        answer = self.memory.answer(request_of(request))
         return () if answer is None else (answer,)
 
 
-class BleTaidocPeer:
-    """A virtual meter on bumble. hang_up_after: requests after which it disconnects in the middle of a visit."""
+def request_of(raw: bytes) -> Frame:
+    """A whole request of a host."""
+    if raw[1] in LONG:
+        return Frame(raw[1], raw[3:-2], TO_DEVICE, is_long=True)
+    return Frame(raw[1], raw[2:6], TO_DEVICE)
 
-    def __init__(self, space: RadioSpace, address: str, memory: Memory, *, hang_up_after: int | None = None) -> None:
+
+class BleTaidocPeer:
+    """A virtual meter on bumble. hang_up_after: requests after which it disconnects in the middle of a visit.
+
+    also: services that it offers beside its own, or instead of it when `own` is false. note_size: bytes of one
+    notification, longer answers come in several.
+    """
+
+    def __init__(
+        self,
+        space: RadioSpace,
+        address: str,
+        memory: Memory,
+        *,
+        hang_up_after: int | None = None,
+        also: Sequence[Service] = (),
+        own: bool = True,
+        note_size: int = 20,
+    ) -> None:
+        self._also = tuple(also)
+        self._own = own
+        self._note_size = note_size
         self.memory = memory
         self.hang_up_after = hang_up_after
         self.asked: list[bytes] = []
@@ -113,8 +156,8 @@ class BleTaidocPeer:
 
     async def start(self) -> None:
         """Switch on: advertise."""
-        service = Service(SERVICE, [self._channel])
-        self.peripheral = await self._space.add_peripheral(self._address, "TAIDOC", [service], [])
+        own = [Service(SERVICE, [self._channel])] if self._own else []
+        self.peripheral = await self._space.add_peripheral(self._address, "TAIDOC", [*own, *self._also], [])
 
     async def run(self) -> None:
         """Answer until cancelled; `start` comes first."""
@@ -134,8 +177,8 @@ class BleTaidocPeer:
             self.hang_up_after = None
             await self.peripheral.hang_up()
             return
-        answer = self.memory.answer(Frame(request[1], request[2:6], TO_DEVICE))
-        if answer is not None:
-            await self.peripheral.notify(self._channel, answer)
+        answer = self.memory.answer(request_of(request)) or b""
+        for at in range(0, len(answer), self._note_size):
+            await self.peripheral.notify(self._channel, answer[at : at + self._note_size])
         if request[1] == Command.POWER_OFF:
             await self.peripheral.hang_up()

@@ -16,19 +16,21 @@ from drivers.spot_reading import refuse, tell
 from drivers.taidoc.frame import (
     CONNECT_REPLIES,
     Command,
-    Frame,
     decode_count,
     decode_model,
     decode_time,
     encode,
     encode_time,
     record_request,
+    weighing_request,
 )
 from drivers.taidoc.line import Answer, Line
-from drivers.taidoc.models import Model, meaning
+from drivers.taidoc.meaning import Meaning, meaning
+from drivers.taidoc.models import Kind, Model
+from drivers.taidoc.scale import is_empty, moment
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError, ProtocolError
-from gateway.core.model import Event, Stamp
+from gateway.core.model import Detail, Event, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -39,20 +41,18 @@ FIRST_LOOK_S = 24 * 3600.0  # without a known record, older ones were probably t
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as read. shown: the meter's own time of it, None when that is none."""
+    """A record as read. time: its four bytes, none of a scale's, whose value holds it. shown: the meter's own time of
+    it, None when that is none. raw: the frames that brought it."""
 
-    time: Frame
-    value: Frame
+    time: bytes
+    value: bytes
     shown: datetime | None
     at: Stamp
+    raw: bytes
 
     @property
     def key(self) -> bytes:
-        return self.time.data + self.value.data
-
-    @property
-    def raw(self) -> bytes:
-        return self.time.raw + self.value.raw
+        return self.time + self.value
 
 
 class Records:
@@ -87,6 +87,8 @@ class Session:
         self._device = device
         self._clock = clock
         self._model = model
+        self._is_scale = model.kind is Kind.WEIGHT
+        self._greets = True  # until one that is awake has ignored it: over the air many do
         self._zone = zone_of(device)
         self._records = Records(device)
         self._shown: tuple[datetime, Stamp] | None = None  # the meter's clock, and when it showed that
@@ -96,19 +98,23 @@ class Session:
 
         LinkError when it is another model than the registry names: its bytes would be taken for something else.
         """
-        if await self._ask(line, Command.CONNECT, replies=CONNECT_REPLIES) is None:
+        if self._greets:
+            answer = await self._ask(line, Command.CONNECT, replies=CONNECT_REPLIES, optional=True)
+            if answer is None and line.sleeps:
+                return False
+            self._greets = answer is not None
+        answer = await self._ask(line, Command.MODEL, optional=self._is_scale)
+        if answer is None and not self._is_scale:
             return False
         sink.heard(self._device.id)
-        answer = await self._ask(line, Command.MODEL)
-        if answer is None:
-            return False
-        self._check_model(answer, sink)
+        if answer is not None:
+            self._check_model(answer, sink)
         await self._set_clock(line, sink)
         return True
 
     async def read(self, line: Line, sink: Sink) -> bool:
         """Tell what is new, oldest first. False when the meter broke off: then nothing has been told."""
-        fresh = await self._fetch(line)
+        fresh = await (self._fetch_weighings(line) if self._is_scale else self._fetch(line))
         if fresh is None:
             sink.rejected(self._device.id, "session_cut", b"")
             return False
@@ -130,9 +136,15 @@ class Session:
             log.debug("%s: switched off: %s", self._device.id, error)
 
     async def _ask(
-        self, line: Line, command: Command, data: bytes = bytes(4), replies: Container[int] | None = None
+        self,
+        line: Line,
+        command: Command,
+        data: bytes = bytes(4),
+        replies: Container[int] | None = None,
+        *,
+        optional: bool = False,
     ) -> Answer | None:
-        return await line.ask(encode(command, data), (command,) if replies is None else replies)
+        return await line.ask(encode(command, data), (command,) if replies is None else replies, optional=optional)
 
     def _check_model(self, answer: Answer, sink: Sink) -> None:
         frame, at = answer
@@ -149,12 +161,12 @@ class Session:
 
     async def _set_clock(self, line: Line, sink: Sink) -> None:
         self._shown = None
-        answer = await self._ask(line, Command.GET_TIME)
+        answer = await self._ask(line, Command.GET_TIME, optional=True)
         if answer is not None:
             self._compare(answer, sink)
         if time_is_known(self._clock):
             local = local_time(self._clock, self._clock.now(), self._zone)
-            await self._ask(line, Command.SET_TIME, encode_time(local))
+            await self._ask(line, Command.SET_TIME, encode_time(local), optional=True)
 
     def _compare(self, answer: Answer, sink: Sink) -> None:
         frame, at = answer
@@ -173,7 +185,7 @@ class Session:
 
     async def _fetch(self, line: Line) -> list[Record] | None:
         """New records, newest first; None when the meter broke off."""
-        answer = await self._ask(line, Command.COUNT)
+        answer = await self._ask(line, Command.COUNT, bytes((self._model.user, 0, 0, 0)))
         if answer is None:
             return None
         fresh: list[Record] = []
@@ -194,11 +206,30 @@ class Session:
         value = await line.ask(record_request(Command.RECORD_VALUE, index, user), (Command.RECORD_VALUE,))
         if value is None:
             return None
+        (when, _), (what, at) = time, value
         try:
-            shown = decode_time(time[0].data)
+            shown = decode_time(when.data)
         except ProtocolError:
             shown = None
-        return Record(time[0], value[0], shown, value[1])
+        return Record(when.data, what.data, shown, at, when.raw + what.raw)
+
+    async def _fetch_weighings(self, line: Line) -> list[Record] | None:
+        """As _fetch. Of the public readers of these scales some ask how many there are, some only for the newest: a
+        scale that does not know the number, or no older one, still gives what it has."""
+        counted = await self._ask(line, Command.COUNT, optional=True)
+        count = 1 if counted is None else max(1, decode_count(counted[0].data))
+        command = self._model.weighing
+        fresh: list[Record] = []
+        for index in range(min(count, MOST_RECORDS)):
+            answer = await line.ask(weighing_request(command, index), (command,), optional=index > 0)
+            if answer is None:
+                return fresh if index else None
+            frame, at = answer
+            record = Record(b"", frame.data, moment(frame.data), at, frame.raw)
+            if is_empty(frame.data) or record.key in self._records or (fresh and record.key == fresh[-1].key):
+                break
+            fresh.append(record)
+        return fresh
 
     def _age_s(self, record: Record) -> float | None:
         """By the meter's own clock as it stood before it was set; None when it does not tell."""
@@ -215,15 +246,23 @@ class Session:
             sink.rejected(device.id, "before_first_look", record.raw)
             return
         try:
-            found = meaning(self._model, record.value.data)
+            found = meaning(self._model, record.value, record.time)
         except ProtocolError as error:
             refuse(sink, device, record.at, str(error).split(":")[0], record.raw)
             return
+        if found.is_control:
+            detail: Detail = {**found.original, "raw": record.raw.hex()}
+            sink.event(Event("control_solution", record.at, device.bed, device.id, detail))
+            return
+        self._tell_person(record, found, age_s, sink)
+
+    def _tell_person(self, record: Record, found: Meaning, age_s: float | None, sink: Sink) -> None:
+        device = self._device
         dated = age_s is not None and age_s * 1e9 <= record.at.mono_ns
         when = record.at.plus_s(-age_s) if dated and age_s is not None else record.at
-        told = "" if record.shown is None else f"{record.shown.isoformat()} {record.value.data.hex()}"
+        told = "" if record.shown is None else f"{record.shown.isoformat()} {record.value.hex()}"
         if tell(sink, device, when, record.raw, found.values, status=found.status, is_spot=True, record=told):
-            detail: dict[str, str | float] = dict(found.original)
+            detail: dict[str, str | int | float | bool] = dict(found.original)
             detail["time_source"] = "device" if dated else "gateway"
             if record.shown is not None:
                 detail["device_time"] = record.shown.isoformat()

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -165,20 +166,26 @@ async def taidoc(wire: Wire, model: str) -> None:
 
 
 def taidoc_memory(clock: Clock, model: str) -> Any:
-    """What its meter has stored; also of the one over BLE."""
-    from drivers.taidoc.models import MODELS, Kind
+    """What its meter has stored; also of the one over BLE. A mixed meter has a glucose reading too."""
+    from drivers.taidoc.models import Kind, load
     from drivers.taidoc.peer import Memory
+    from drivers.taidoc.scale import encode_weighing
 
-    chosen = MODELS[model]
+    chosen, shown = load(model), _shown(clock)
     value = {
         Kind.PRESSURE: bytes((128, 0, 79, 66)),
+        Kind.MIXED: bytes((128, 0, 79, 66)),
         Kind.BLOOD: bytes((104, 0, 0, 0)),
         Kind.TEMPERATURE: (366).to_bytes(2, "little") + bytes(2),
         Kind.SATURATION: bytes((97, 0, 0, 66)),
+        Kind.WEIGHT: encode_weighing(shown, 72.5, user=2, height_cm=170, bmi=25.1),
     }[chosen.kind]
-    memory = Memory(chosen.number or "TD-4277", _shown(clock), live=[value])
+    memory = Memory(chosen.number or "TD-4277", shown, live=[value])
+    if chosen.kind is Kind.MIXED:
+        memory.store(shown - timedelta(minutes=5), bytes((104, 0, 0, 0)))
+        memory.marks[shown] = (0x80, 0)
     if not chosen.live:
-        memory.store(_shown(clock), value)
+        memory.store(shown, value)
     return memory
 
 

@@ -12,7 +12,10 @@ from gateway.web.access import own_page, token_fits
 from gateway.web.render import Renderer
 
 LISTED_ALARMS = 50
-SPOT = ("systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "glucose", "weight")
+SPOT = (
+    "systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "glucose", "ketone",
+    "uric_acid", "cholesterol", "haematocrit", "haemoglobin", "lactate", "weight",
+)  # fmt: skip
 STATUS = {Reason.ALARM_UNKNOWN: 404, Reason.REVISION_STALE: 409, Reason.ALREADY_CLOSED: 409}
 STATUS_ELSE = 422
 DONE = ("acknowledge", "close")

@@ -3,8 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from bumble.att import Attribute
+from bumble.core import UUID
+from bumble.gatt import Characteristic, Service
 
 from drivers.base import Device
 from drivers.faulty_line import LineFault
@@ -12,6 +16,7 @@ from drivers.serial_link import SerialPort
 from drivers.taidoc.driver import FAMILY, FAMILY_BLE
 from drivers.taidoc.frame import Command, encode_time
 from drivers.taidoc.peer import BleTaidocPeer, Memory, TaidocPeer
+from drivers.taidoc.scale import encode_weighing
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import ConfigError, LinkError
 from gateway.core.model import Status
@@ -200,11 +205,87 @@ async def test_glucose_too_high_for_the_meter_is_a_clinical_value_and_no_failure
     assert [(one.value, one.status) for one in bench.sink.measurements] == [(33.3, Status.OVER)]
 
 
-async def test_a_strip_without_a_quantity_and_an_implausible_pressure_are_rejected() -> None:
-    strips = Memory("TD-4216", NOW_LOCAL, [(NOW_LOCAL, bytes.fromhex("1e00001c"))])
-    async with visiting(meter("td_4216"), strips) as bench:
+async def test_a_meter_of_many_strips_tells_each_by_its_own_quantity_and_what_it_said_itself() -> None:
+    strips = ("1e00001c", "32000020", "c8000024", "2a000018", "8c00002c", "5a000030", "69000004")
+    records = [(NOW_LOCAL - timedelta(minutes=n), bytes.fromhex(data)) for n, data in enumerate(strips)]
+    async with visiting(meter("td_4216"), Memory("TD-4216", NOW_LOCAL, records)) as bench:
         await bench.visited()
-    assert bench.sink.rejects["meter", "no_quantity_ketone"] == 1
+    told = {one.quantity: (one.value, one.unit) for one in bench.sink.measurements}
+    assert told == {
+        "ketone": (1.0, "mmol/L"), "uric_acid": (297.4, "umol/L"), "cholesterol": (5.17, "mmol/L"),
+        "haematocrit": (42.0, "%"), "haemoglobin": (140.0, "g/L"), "lactate": (9.99, "mmol/L"),
+    }  # fmt: skip
+    assert bench.sink.rejects["meter", "analyte"] == 1
+    uric = [event.detail for event in bench.sink.events if event.detail.get("analyte") == "uric_acid"]
+    assert [(detail["value"], detail["unit"]) for detail in uric] == [(5.0, "mg/dL")]
+
+
+async def test_a_control_solution_is_an_event_and_no_measurement() -> None:
+    memory = Memory("TD-4277", NOW_LOCAL, [(NOW_LOCAL, bytes.fromhex("6f0000c0"))])
+    async with visiting(meter("td_4277"), memory) as bench:
+        await bench.visited()
+    assert bench.sink.measurements == []
+    assert "control_solution" in bench.sink.kinds("meter")
+    assert "readings_rejected" not in bench.sink.kinds("meter")
+
+
+async def test_a_mixed_memory_tells_pressures_as_pressures_and_glucose_as_glucose() -> None:
+    pressure_at, glucose_at = NOW_LOCAL - timedelta(minutes=2), NOW_LOCAL - timedelta(minutes=4)
+    records = [(pressure_at, PRESSURE), (glucose_at, bytes.fromhex("69000040"))]
+    memory = Memory("TD-3261", NOW_LOCAL, records, marks={pressure_at: (0xC0, 0x20)})
+    async with visiting(meter("td_3261"), memory) as bench:
+        await bench.visited()
+    told = [(one.quantity, one.value) for one in bench.sink.measurements]
+    assert told == [("glucose", 5.83), ("systolic", 125), ("diastolic", 80), ("pulse_rate", 64)]
+    readings = [event for event in bench.sink.events if event.kind == "reading"]
+    assert readings[0].detail["meal"] == "before"
+    assert (readings[1].detail["irregular"], readings[1].detail["rhythm"]) == (True, "fast_or_slow")
+    assert readings[1].detail["device_time"] == pressure_at.isoformat()
+    assert memory.counted_for == [1]
+
+
+async def test_the_records_of_the_user_that_the_registry_names_are_read() -> None:
+    memory = Memory("TD-3140", NOW_LOCAL, [(NOW_LOCAL, PRESSURE)])
+    async with visiting(meter("td_3140", user=3), memory) as bench:
+        await bench.visited()
+    assert memory.counted_for == [3]
+    assert {request[5] for request in bench.peer.asked if request[1] in (0x25, 0x26)} == {3}
+
+
+def weighings(*kilograms: float) -> list[tuple[datetime, bytes]]:
+    moments = [NOW_LOCAL - timedelta(minutes=3 * n + 1) for n in range(len(kilograms))]
+    return [(at, encode_weighing(at, kg, user=2)) for at, kg in zip(moments, kilograms, strict=True)]
+
+
+async def test_a_scale_tells_its_weighings_and_each_only_once() -> None:
+    memory = Memory("TD-2551", NOW_LOCAL, weighings(61.6, 61.8))
+    async with visiting(meter("td_2551", poll_s=5), memory) as bench:
+        await bench.visited()
+        memory.store(NOW_LOCAL, encode_weighing(NOW_LOCAL, 62.0))
+        await bench.visited(times=2 + memory.switched_off)
+    assert bench.sink.values("weight") == [61.8, 61.6, 62.0]
+    assert 0x71 in bench.commands()
+    assert 0x25 not in bench.commands()
+    newest = next(one for one in bench.sink.measurements if one.value == 61.6)
+    assert bench.clock.now().since_s(newest.at) == pytest.approx(60, abs=90)
+
+
+async def test_a_scale_that_nobody_has_used_yet_tells_nothing_and_breaks_nothing() -> None:
+    async with visiting(meter("td_2555"), Memory("TD-2555", NOW_LOCAL)) as bench:
+        await bench.visited()
+    assert bench.sink.measurements == []
+    assert not bench.sink.rejects
+
+
+async def test_over_a_disturbed_line_every_weighing_arrives_once_and_true() -> None:
+    memory = Memory("TD-2551", NOW_LOCAL, weighings(*(60 + n / 10 for n in range(12))))
+    async with visiting(meter("td_2551", poll_s=2), memory, seed=3) as bench:
+        bench.peer.line.share = 0.2
+        await until(lambda: len(bench.sink.values("weight")) >= 12, timeout_s=60)
+    assert bench.sink.values("weight") == [60 + n / 10 for n in reversed(range(12))]
+
+
+async def test_an_implausible_pressure_is_rejected() -> None:
     cuff = Memory("TD-3128", NOW_LOCAL, [(NOW_LOCAL, bytes((80, 0, 125, 64)))])
     async with visiting(meter("td_3128"), cuff) as bench:
         await bench.visited()
@@ -228,6 +309,19 @@ def test_settings_that_make_no_sense_are_faults_of_the_registry(wrong: str | flo
         FAMILY.make([meter("td_3128", poll_s=wrong)], SerialPort("/dev/null", clock), clock)
     with pytest.raises(ConfigError, match="td_3128"):
         FAMILY.make([meter("nobody")], SerialPort("/dev/null", clock), clock)
+
+
+@pytest.mark.parametrize(("model", "user"), [("td_3140", 0), ("td_3140", 5), ("td_3140", "one"), ("td_3128", 2)])
+def test_a_user_that_the_meter_does_not_know_is_a_fault_of_the_registry(model: str, user: str | float) -> None:
+    clock = ManualClock()
+    with pytest.raises(ConfigError, match="user"):
+        FAMILY.make([meter(model, user=user)], SerialPort("/dev/null", clock), clock)
+
+
+def test_a_model_is_listed_for_the_link_over_which_it_is_met() -> None:
+    assert {"td_4277", "taidoc_pressure"} <= set(FAMILY.models)
+    assert {"td_3128", "td_3261", "td_2555", "fora_md6"} <= set(FAMILY_BLE.models)
+    assert not set(FAMILY.models) & set(FAMILY_BLE.models)
 
 
 async def test_unplugging_is_a_link_error() -> None:
@@ -260,3 +354,57 @@ async def test_over_ble_a_meter_that_hangs_up_in_mid_visit_is_read_whole_at_its_
                 await until(lambda: memory.switched_off == 1)
     assert sink.values("systolic") == [122, 121, 120]
     assert memory.switched_off == 1
+
+
+@asynccontextmanager
+async def on_air(device: Device, memory: Memory, **peer: Any) -> AsyncIterator[tuple[BleTaidocPeer, Any, Any]]:
+    """The meter, its driver and what it tells, on the virtual radio."""
+    sink = ble_ward.RecordingSink()
+    async with ble_ward.radio_space() as (space, port):
+        meter_there = BleTaidocPeer(space, device.address, memory, **peer)
+        await meter_there.start()
+        async with ble_ward.scanning_adapter(port) as adapter, ble_ward.running(meter_there.run()):
+            yield meter_there, FAMILY_BLE.make([device], adapter, SystemClock()), sink
+
+
+def ble_meter(model: str) -> Device:
+    return Device("d-0F", "taidoc_ble", model, "virtual", "b-1", "F1:00:00:00:00:0F")
+
+
+def standard(service: str, characteristic: str) -> Service:
+    properties = Characteristic.Properties.INDICATE
+    return Service(UUID(service), [Characteristic(UUID(characteristic), properties, Attribute.READABLE, b"")])
+
+
+async def test_over_ble_a_weighing_comes_in_pieces_from_a_scale_that_knows_no_count_and_no_greeting() -> None:
+    memory = Memory("TD-2555", NOW_LOCAL, weighings(61.6), mute_to=frozenset((0x22, 0x2B)))
+    scale = ble_meter("td_2555")
+    async with on_air(scale, memory, note_size=8) as (_, driver, sink), ble_ward.running(driver.run(sink)):
+        await sink.until(lambda: sink.values("weight") == [61.6])
+        await until(lambda: memory.switched_off == 1, timeout_s=30)
+
+
+async def test_a_meter_that_offers_the_standard_s_service_is_read_and_the_registry_told_of_the_better_family() -> None:
+    memory = Memory("TD-3128", NOW_LOCAL, [(NOW_LOCAL, PRESSURE)])
+    also = [standard("1810", "2A35")]
+    async with on_air(ble_meter("td_3128"), memory, also=also) as (_, driver, sink), ble_ward.running(driver.run(sink)):
+        await sink.until(lambda: sink.values("systolic") == [125])
+    faults = [event.detail for event in sink.events if event.kind == "device_fault"]
+    assert [fault["fault"] for fault in faults] == ["standard_service"]
+    assert "family bls, model bls_generic" in str(faults[0]["hint"])
+
+
+async def test_a_meter_with_nothing_but_the_standard_s_service_is_a_lost_link_with_a_hint() -> None:
+    also = [standard("1808", "2A18")]
+    async with on_air(ble_meter("td_4216"), Memory("TD-4216", NOW_LOCAL), also=also, own=False) as (_, driver, sink):
+        error = await ble_ward.ended(driver, sink)
+    assert isinstance(error, LinkError)
+    assert "family gls, model taidoc_gls" in error.hint
+
+
+async def test_a_mixed_meter_is_steered_nowhere_because_no_standard_service_tells_both() -> None:
+    memory = Memory("TD-3261", NOW_LOCAL, [(NOW_LOCAL, bytes.fromhex("69000000"))])
+    also = [standard("1808", "2A18")]
+    async with on_air(ble_meter("td_3261"), memory, also=also) as (_, driver, sink), ble_ward.running(driver.run(sink)):
+        await sink.until(lambda: sink.values("glucose") == [5.83])
+    assert "device_fault" not in [event.kind for event in sink.events]
