@@ -44,9 +44,10 @@ _SETTING_FORMATS = ("<H", "<H", "<H", "<I", "<B", "<f")
 _REPLY, _STOPPED = 0xF0, 0x01
 _HEADER = struct.Struct("<BQB")  # type, time of the LAST sample in ns since 2000-01-01, frame type
 _COMPRESSED = 0x80
+_RAW_BYTES = {0x00: 1, 0x01: 2, 0x02: 3}  # raw frame types: bytes of a value, mG
 _RAW_MG, _DELTA_FACTOR_G, _DELTA_MG = 0x01, 0x80, 0x81
 _PPI_SAMPLE = struct.Struct("<BHHB")
-_LIMIT_G = 40.0  # no band of the family measures more than 16 g: more is a misread block
+_LIMIT_G = 40.0  # no band of the family measures more than 16 g: more is a misread block or a wrong factor
 
 Settings = dict[int, tuple[float, ...]]
 
@@ -77,16 +78,29 @@ class Acceleration:
     data_g: NDArray[np.float32]
     frame_type: int
 
+    @property
+    def plausible(self) -> bool:
+        """False for what no band can have measured."""
+        return bool(np.all(np.abs(self.data_g) <= _LIMIT_G))
+
 
 @dataclass(frozen=True, slots=True)
 class PulseInterval:
-    """contact: None where the device cannot tell; blocker: the band moved, the interval is worthless."""
+    """flags: bit 0 the band moved and the interval is worthless, bit 1 skin contact, bit 2 bit 1 can be believed."""
 
     bpm: int
     interval_ms: int
     error_ms: int
-    blocker: bool
-    contact: bool | None
+    flags: int
+
+    @property
+    def blocker(self) -> bool:
+        return bool(self.flags & 1)
+
+    @property
+    def contact(self) -> bool | None:
+        """None where the device cannot tell."""
+        return bool(self.flags & 2) if self.flags & 4 else None
 
     @property
     def usable(self) -> bool:
@@ -120,12 +134,15 @@ def encode_reply(reply: Reply) -> bytes:
 
 
 def decode_settings(data: bytes) -> Settings | Rejected:
-    """Settings TLV: type, count, values. Never raises."""
+    """Settings TLV: type, count, values. Never raises. An unknown type has an unknown length: what stands before it is
+    kept, and a list that begins with one is refused."""
     settings: Settings = {}
     at = 0
     while at < len(data):
-        if at + 2 > len(data) or data[at] >= len(_SETTING_FORMATS):
-            return Rejected("unknown_setting")
+        if data[at] >= len(_SETTING_FORMATS):
+            return settings or Rejected("unknown_setting")
+        if at + 2 > len(data):
+            return Rejected("truncated")
         layout = _SETTING_FORMATS[data[at]]
         size, count = struct.calcsize(layout), data[at + 1]
         values = data[at + 2 : at + 2 + size * count]
@@ -166,10 +183,10 @@ def encode_acceleration(at_ns: int, data_mg: NDArray[np.integer], *, compressed:
 
 
 def _acceleration(at_ns: int, frame_type: int, payload: bytes, factor: float) -> Acceleration | Rejected:
-    if frame_type == _RAW_MG:
-        if not payload or len(payload) % 6:
+    if (size := _RAW_BYTES.get(frame_type)) is not None:
+        if not payload or len(payload) % (3 * size):
             return Rejected("acc_length")
-        data_g: NDArray[np.floating] = np.frombuffer(payload, "<i2").reshape(-1, 3) / 1000.0
+        data_g: NDArray[np.floating] = _signed(payload, size).reshape(-1, 3) / 1000.0
     elif frame_type in (_DELTA_MG, _DELTA_FACTOR_G):
         samples = delta.unpack(payload)
         if samples is None:
@@ -177,17 +194,22 @@ def _acceleration(at_ns: int, frame_type: int, payload: bytes, factor: float) ->
         data_g = samples * (factor / 1000.0 if frame_type == _DELTA_MG else factor)
     else:
         return Rejected("acc_frame_type")
-    if not np.all(np.abs(data_g) <= _LIMIT_G):
-        return Rejected("acc_implausible")
-    return Acceleration(at_ns, data_g.astype(np.float32), frame_type)
+    with np.errstate(over="ignore"):
+        narrow = data_g.astype(np.float32)
+    return Acceleration(at_ns, narrow, frame_type) if np.isfinite(narrow).all() else Rejected("acc_not_finite")
+
+
+def _signed(payload: bytes, size: int) -> NDArray[np.int32]:
+    """Little-endian two's complement values of `size` bytes, 1 to 4."""
+    if size == 2:  # what every band sends today
+        return np.frombuffer(payload, "<i2").astype(np.int32)
+    values = np.frombuffer(payload, np.uint8).reshape(-1, size)
+    wide = np.zeros((len(values), 4), np.uint8)
+    wide[:, 4 - size :] = values
+    return wide.view("<i4").ravel() >> 8 * (4 - size)
 
 
 def _pulse_intervals(at_ns: int, payload: bytes) -> PulseIntervals | Rejected:
     if not payload or len(payload) % _PPI_SAMPLE.size:
         return Rejected("ppi_length")
-    return PulseIntervals(at_ns, tuple(_pulse_interval(*fields) for fields in _PPI_SAMPLE.iter_unpack(payload)))
-
-
-def _pulse_interval(bpm: int, interval_ms: int, error_ms: int, flags: int) -> PulseInterval:
-    contact = bool(flags & 2) if flags & 4 else None
-    return PulseInterval(bpm, interval_ms, error_ms, bool(flags & 1), contact)
+    return PulseIntervals(at_ns, tuple(PulseInterval(*fields) for fields in _PPI_SAMPLE.iter_unpack(payload)))

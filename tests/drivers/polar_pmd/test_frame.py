@@ -109,6 +109,11 @@ def test_a_block_cut_short_rejects_the_frame(samples: NDArray[np.int16]) -> None
 
 
 def test_more_than_any_band_can_measure_is_a_misread_block() -> None:
-    assert frame.decode_data(frame.encode_acceleration(1, np.full((2, 3), 20_000, np.int16)), 3.0) == Rejected(
-        "acc_implausible"
-    )
+    strong = frame.encode_acceleration(1, np.full((2, 3), 20_000, np.int16))
+    assert [_acceleration(strong, factor).plausible for factor in (1.0, 3.0)] == [True, False]
+
+
+def _acceleration(data: bytes, factor: float) -> frame.Acceleration:
+    decoded = frame.decode_data(data, factor)
+    assert isinstance(decoded, frame.Acceleration)
+    return decoded
