@@ -11,6 +11,7 @@ from enum import StrEnum
 from gateway.core.errors import ProtocolError
 
 DATE_TIME_SIZE = 7
+FIRST_YEAR = 1582  # of the calendar, and of what Date Time may say
 HINT = "the device sends something else than the specification says: check model and firmware"
 
 
@@ -81,6 +82,8 @@ def date_time(data: bytes) -> datetime | None:
     month, day, hour, minute, second = data[2:]
     if year == 0 or month == 0 or day == 0:
         return None
+    if year < FIRST_YEAR:
+        raise ProtocolError(f"time: year {year} is before {FIRST_YEAR}", hint=HINT)
     try:
         return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - the device knows no zone
     except ValueError as error:
