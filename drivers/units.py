@@ -43,12 +43,17 @@ def known(unit: str, target: str, of: str = GLUCOSE) -> bool:
 def convert(value: float, unit: str, target: str, of: str = GLUCOSE) -> float:
     """`value` of `unit` in `target`, rounded to the digits that the target unit is kept with; unchanged when the units
     are the same. of: as in known. ValueError for units that have no conversion."""
+    return value if unit == target else round(exactly(value, unit, target, of), _DIGITS[target])
+
+
+def exactly(value: float, unit: str, target: str, of: str = GLUCOSE) -> float:
+    """What convert gives, before it is rounded."""
     if unit == target:
         return value
     if (found := _factors(unit, target, of)) is None:
         raise ValueError(f"no conversion from {unit!r} to {target!r} of {of}")
     factor, offset = found
-    return round(value * factor + offset, _DIGITS[target])
+    return value * factor + offset
 
 
 def normalise(quantity: str, value: float, unit: str) -> float:

@@ -21,7 +21,9 @@ SETTINGS = {
     polar.RATE_HZ: "sample_rate_Hz",
     polar.RESOLUTION_BITS: "resolution_bits",
     polar.RANGE: "range",
+    polar.RANGE_MILLI: "range_milliunit",
     polar.CHANNEL_COUNT: "channels",
+    polar.FACTOR: "factor",
 }
 COMPRESSED = 0x80  # in the frame type of PMD data
 
@@ -43,22 +45,35 @@ def _heart_rate(data: bytes, _context: Context) -> Values:
 
 
 def _bthome(data: bytes, context: Context) -> Values:
-    key = context.get("bindkey")
-    mac = context.get("mac", "00:00:00:00:00:00")
-    found = bthome.decode(data, mac, bytes.fromhex(key) if key else None)
+    text = context.get("bindkey")
+    key = bthome.parse_key(text) if text else None
+    if text and key is None:
+        raise ProtocolError("key: the bind key is none", hint="32 hexadecimal characters")
+    found = bthome.decode(data, context.get("mac", "00:00:00:00:00:00"), key)
     if isinstance(found, bthome.Rejected):
         raise _refused(found)
-    objects = []
-    for kind, value in found.objects:
-        shown: object = bthome.PRESS_NAMES.get(int(value)) if kind == bthome.BUTTON else value
-        objects.append({bthome.KINDS[kind].name: shown})
+    objects = [_bthome_object(kind, value) for kind, value in found.objects]
     if found.unknown_id is not None:
         objects.append({"unknown_object_id": found.unknown_id})
+    if found.cut_id is not None:
+        objects.append({"truncated_object_id": found.cut_id})
     return {"trigger_based": found.trigger_based, "encrypted": found.encrypted, "objects": objects}
 
 
-def _pmd_data(data: bytes, _context: Context) -> Values:
-    found = polar.decode_data(data)
+def _bthome_object(kind: int, value: float | bool | str) -> Values:
+    name = bthome.KINDS[kind].name
+    if kind == bthome.BUTTON:
+        code = int(value)
+        return {name: bthome.PRESS_NAMES.get(code, f"code_{code}") if code != bthome.NOT_PRESSED else None}
+    if kind == bthome.DIMMER:
+        steps, way = divmod(int(value), 256)
+        return {name: bthome.TURN_NAMES.get(way), "steps": steps}
+    return {name: value}
+
+
+def _pmd_data(data: bytes, context: Context) -> Values:
+    """context: the "factor" of the start reply, 1 where it is not given."""
+    found = polar.decode_data(data, float(context.get("factor", 1)))
     if isinstance(found, hrs.Rejected):
         raise _refused(found)
     kind = data[9]
@@ -80,7 +95,7 @@ def _interval(one: polar.PulseInterval) -> Values:
         "pp_ms": one.interval_ms,
         "error_ms": one.error_ms,
         "blocker": one.blocker,
-        "skin_contact": bool(one.contact),
+        "skin_contact": bool(one.flags & 2),
         "skin_contact_supported": one.contact is not None,
     }
 

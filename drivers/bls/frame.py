@@ -12,9 +12,11 @@ from typing import Any
 from drivers.ble_values import Special, date_time_bytes, sfloat_word
 from drivers.profile_message import Decoded
 from drivers.profile_vectors import VectorDecoder, date_text, decode_source
+from drivers.units import exactly
 
 PROFILE = Path(__file__).parent / "bls_generic.toml"
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
+_WRITTEN = {"mm[Hg]": "mmHg", "kPa": "kPa"}  # how vectors write the units
 
 
 def decode(data: bytes) -> Decoded:
@@ -52,10 +54,14 @@ def encode(record: Record) -> bytes:
 def _vector(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
     decoded = decode(data)
     values = decoded.values
-    unit = "kPa" if decoded.units["systolic"] == "kPa" else "mmHg"
+    given = decoded.units["systolic"]
+    pressures = {(name, given): values[name] for name in PRESSURES}
+    if given == "kPa":
+        known = {name: value for name in PRESSURES if (value := values[name]) is not None}
+        pressures |= {(name, "mm[Hg]"): exactly(value, given, "mm[Hg]") for name, value in known.items()}
     return {
-        "unit": unit,
-        **{f"{name}_{unit}": values[name] for name in PRESSURES},
+        "unit": _WRITTEN[given],
+        **{f"{name}_{_WRITTEN[unit]}": value for (name, unit), value in pressures.items()},
         "time_local": date_text(values["time_local"]),
         "pulse_bpm": values["pulse"],
         "user_id": values["user_id"],

@@ -18,7 +18,7 @@ from drivers.hrs.frame import Rejected
 from drivers.profile_ble import full_uuid
 from drivers.profile_message import Decoded
 from drivers.profile_vectors import decode_source, sources
-from drivers.units import convert
+from drivers.units import exactly
 from gateway.core.errors import ProtocolError
 
 MEASUREMENT = "00002a18-0000-1000-8000-00805f9b34fb"
@@ -225,7 +225,7 @@ def measurement_values(data: bytes, _context: Mapping[str, Any]) -> dict[str, An
         values["glucose_mg_dL"] = None if number is None else round(number * 1e5, 4)
     else:
         values["glucose_mol_L"] = number
-    values["glucose_mmol_L"] = None if number is None else convert(number, record.unit, "mmol/L")
+    values["glucose_mmol_L"] = None if number is None else exactly(number, record.unit, "mmol/L")
     return values
 
 

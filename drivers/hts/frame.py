@@ -11,7 +11,7 @@ from typing import Any
 from drivers.ble_values import Special, date_time_bytes, float32_word
 from drivers.profile_message import Decoded
 from drivers.profile_vectors import VectorDecoder, date_text, decode_source
-from drivers.units import convert
+from drivers.units import exactly
 
 PROFILE = Path(__file__).parent / "hts_generic.toml"
 
@@ -31,7 +31,7 @@ def _vector(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
     values = decoded.values
     value, unit = values["temperature"], decoded.units["temperature"]
     shown = {"temperature_F": value} if unit == "[degF]" else {}
-    celsius = value if value is None or unit == "Cel" else convert(value, unit, "Cel")
+    celsius = None if value is None else exactly(value, unit, "Cel")
     return {**shown, "temperature_C": celsius, "time_local": date_text(values["time_local"]), "site": values["site"]}
 
 

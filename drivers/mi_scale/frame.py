@@ -12,7 +12,7 @@ from typing import Any
 from drivers.ble_values import date_time_bytes
 from drivers.profile_message import Decoded
 from drivers.profile_vectors import VectorDecoder, decode_source, renamed
-from drivers.units import convert
+from drivers.units import exactly
 
 HERE = Path(__file__).parent
 PROFILES = {"181D": HERE / "mi_scale_1.toml", "181B": HERE / "mi_scale_2.toml"}
@@ -40,7 +40,7 @@ def _vector(service: str, data: bytes, _context: Mapping[str, Any]) -> dict[str,
     values = renamed(decoded, {"impedance": "impedance_ohm"})
     unit, weight = decoded.units["weight"], decoded.values["weight"]
     name = "lb" if unit == "[lb_av]" else unit
-    return values | {"unit": name, f"weight_{name}": weight, "weight_kg": convert(weight, unit, "kg")}
+    return values | {"unit": name, f"weight_{name}": weight, "weight_kg": exactly(weight, unit, "kg")}
 
 
 VECTOR_DECODERS: dict[str, VectorDecoder] = {f"service_data_{name}": partial(_vector, name) for name in PROFILES}

@@ -11,7 +11,7 @@ from typing import Any
 from drivers.ble_values import date_time_bytes
 from drivers.profile_message import Decoded
 from drivers.profile_vectors import VectorDecoder, date_text, decode_source
-from drivers.units import convert
+from drivers.units import exactly
 
 PROFILE = Path(__file__).parent / "wss_generic.toml"
 UNSUCCESSFUL = 0xFFFF
@@ -35,8 +35,8 @@ def _vector(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
     weight, height = values["weight"], values["height"]
     if decoded.units["weight"] == "kg":
         return {**found, "weight_kg": weight, "height_m": height}
-    metres = None if height is None else round(convert(height, "[in_i]", "cm") / 100, 4)
-    kilograms = None if weight is None else convert(weight, "[lb_av]", "kg")
+    metres = None if height is None else exactly(height, "[in_i]", "cm") / 100
+    kilograms = None if weight is None else exactly(weight, "[lb_av]", "kg")
     return {**found, "weight_lb": weight, "weight_kg": kilograms, "height_in": height, "height_m": metres}
 
 
