@@ -8,13 +8,18 @@ from drivers.profile_parts import SIZES, Part, QuantityName, Scalar, Value, refu
 
 
 class Modbus(Part):
-    """Timing of one slave. timeout_ms: from the end of the request to the first byte of its answer."""
+    """Timing of one slave. timeout_ms: from the end of the request to the first byte of its answer.
+
+    merge: neighbouring polls may become one read, with the registers between them; false for a slave that takes such a
+    read amiss in a way that nobody sees (it answers nonsense, or restarts).
+    """
 
     unit: int = Field(default=1, ge=1, le=247)
     timeout_ms: int = Field(default=200, ge=10, le=5000)
     turnaround_ms: float = Field(default=5, ge=0, le=1000)
     retries: int = Field(default=2, ge=0, le=2)
     backoff_s: tuple[float, ...] = Field(default=(1, 5, 30), min_length=1)
+    merge: bool = True
 
 
 class Role(Part):

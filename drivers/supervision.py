@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from drivers.base import Device
-from drivers.modbus_rtu.contact import Meaning, meaning_of
+from drivers.modbus_rtu.contact import meaning_of
 from drivers.profile_schema import Profile
 from gateway.core.model import Event, Measurement
 
@@ -43,24 +43,18 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SosPath:
-    """One button, pendant or cord. input: of a contact module, else "". source: as its event's detail says, else ""."""
+    """One button, pendant or cord. input: of a contact module, as its events' detail says, else ""."""
 
     device: str
     bed: str | None
     way: Way
     input: str = ""
-    source: str = ""
 
     def pressed_by(self, event: Event) -> bool:
         """Whether this event is a press of this path, in earnest or as a test."""
         if event.kind not in PRESSES or event.device != self.device:
             return False
-        if not self.input:
-            return True
-        told = event.detail.get("input")
-        return told == self.input if told is not None else (
-            event.bed == self.bed and event.detail.get("source", "") == self.source
-        )
+        return not self.input or event.detail.get("input") == self.input
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +108,7 @@ def _contacts(device: Device, profile: Profile) -> Iterable[SosPath]:
             meaning, _ = meaning_of(profile, entry, device)
             if meaning is not None and meaning.event == "sos_pressed":
                 way = Way.LOOP if meaning.invert else Way.NONE
-                yield SosPath(device.id, meaning.bed, way, meaning.name, _source(meaning))
-
-
-def _source(meaning: Meaning) -> str:
-    return str(meaning.detail.get("source", ""))
+                yield SosPath(device.id, meaning.bed, way, meaning.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class Contact:
             self._state = value
             self._tell_value(value, at, sink)
             if value and meaning.event:
-                sink.event(Event(meaning.event, at, meaning.bed, self._device, meaning.detail))
+                told = {**meaning.detail, "input": meaning.name}  # two cords of one bed are two
+                sink.event(Event(meaning.event, at, meaning.bed, self._device, told))
         elif self._told is None or at.since_s(self._told) >= meaning.repeat_s:
             self._tell_value(value, at, sink)
 

@@ -74,7 +74,8 @@ class Slave:
         self._failures = 0
         self._stage = 0
         self._rests_until = self._clock.now()
-        self.questions = [self._question(group) for group in together(self._parts)]
+        groups = together(self._parts) if self.timing.merge else [[part] for part in self._parts]
+        self.questions = [self._question(group) for group in groups]
         for question in self.questions:
             question.forget()
 
@@ -173,6 +174,7 @@ class Slave:
         )
         for question in self.questions:
             question.forget()
+            question.refused = 0  # what it refuses once it is back is told again
         detail: dict[str, str | int] = {
             "reason": failure.reason, "hint": LOST_HINT, "unit": self.unit, "tries": self._failures
         }  # fmt: skip

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 import drivers.modbus_rtu
 from drivers.base import Device, Setting
+from drivers.modbus_rtu.contact import Contact, meaning_of
 from drivers.modbus_rtu.registers import load_map
 from drivers.supervision import SILENCE_S, Proof, SosPath, Supervision, Way, Wear, judge, sos_paths
 from gateway.core.model import Event, Measurement, Stamp
+from tests.drivers.recording_sink import RecordingSink
 
 NOW = datetime(2026, 11, 24, 20, 0, tzinfo=UTC)
 AT = Stamp("00000001", 10**12)
@@ -56,10 +58,10 @@ def test_each_way_to_call_is_known_by_how_it_is_supervised(
 def test_a_normally_closed_cord_is_a_loop_and_a_normally_open_button_is_unsupervised() -> None:
     module = device("modbus_rtu", di3="call_button", di3_bed="b-3", di4="pull_cord", di4_invert=False)
     paths = sos_paths(module, MODULE)
-    assert [(path.input, path.bed, path.way, path.source) for path in paths] == [
-        ("di2", "b-1", Way.LOOP, "pull_cord"),
-        ("di3", "b-3", Way.NONE, "call_button"),
-        ("di4", "b-1", Way.NONE, "pull_cord"),
+    assert [(path.input, path.bed, path.way) for path in paths] == [
+        ("di2", "b-1", Way.LOOP),
+        ("di3", "b-3", Way.NONE),
+        ("di4", "b-1", Way.NONE),
     ]
 
 
@@ -98,17 +100,31 @@ def test_no_path_is_ever_both_unproved_and_without_a_consequence(
         assert one.test_by is None
 
 
-def test_a_press_is_told_by_device_and_on_a_module_by_input_or_by_bed_and_source() -> None:
+def test_a_press_is_told_by_device_and_on_a_module_by_input() -> None:
     button = SosPath("d-1", "b-1", Way.NONE)
     assert button.pressed_by(Event("sos_pressed", AT, "b-1", "d-1"))
     assert button.pressed_by(Event("service_requested", AT, "b-1", "d-1", {"button": 2}))
     assert not button.pressed_by(Event("sos_pressed", AT, "b-1", "d-2"))
     assert not button.pressed_by(Event("link_up", AT, "b-1", "d-1"))
-    cord = SosPath("d-1", "b-1", Way.NONE, "di2", "pull_cord")
-    assert cord.pressed_by(Event("sos_pressed", AT, "b-1", "d-1", {"source": "pull_cord"}))
-    assert not cord.pressed_by(Event("sos_pressed", AT, "b-2", "d-1", {"source": "pull_cord"}))
-    assert not cord.pressed_by(Event("sos_pressed", AT, "b-1", "d-1", {"source": "call_button"}))
+    cord = SosPath("d-1", "b-1", Way.NONE, "di2")
+    assert cord.pressed_by(Event("sos_pressed", AT, "b-1", "d-1", {"source": "pull_cord", "input": "di2"}))
     assert not cord.pressed_by(Event("sos_pressed", AT, "b-1", "d-1", {"source": "pull_cord", "input": "di3"}))
+    assert not cord.pressed_by(Event("sos_pressed", AT, "b-1", "d-1", {"source": "pull_cord"}))
+
+
+def test_of_two_cords_of_one_bed_only_the_pulled_one_has_been_tested() -> None:
+    module = device("modbus_rtu", di2="call_button", di3="call_button")
+    first, second = sos_paths(module, MODULE)
+    sink = RecordingSink()
+    entry = next(entry for entry in MODULE.poll[0].field if entry.name == "di3")
+    meaning, _ = meaning_of(MODULE, entry, module)
+    assert meaning is not None
+    contact = Contact("d-1", meaning)
+    for after_s in range(3):
+        contact.step(True, AT.plus_s(after_s), sink)
+    (event,) = sink.events
+    assert (first.bed, second.bed, event.bed) == ("b-1", "b-1", "b-1")
+    assert (first.pressed_by(event), second.pressed_by(event)) == (False, True)
 
 
 def told_worn(value: float) -> Measurement:

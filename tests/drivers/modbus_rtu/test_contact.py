@@ -30,7 +30,7 @@ def test_the_second_equal_read_makes_the_state_and_bears_its_own_stamp() -> None
         "sos_pressed",
         "b-1",
         "io-1",
-        {"source": "pull_cord"},
+        {"source": "pull_cord", "input": "di2"},
     )
     assert event.at == START.plus_s(4 * 0.15)
 

@@ -101,7 +101,8 @@ async def test_a_pulled_cord_is_a_call_within_two_polls(bench: Bench) -> None:
     bench.io.set("di2", False)
     await bench.run_for(1, lambda: "sos_pressed" in bench.sink.kinds("io-1"))
     event = bench.sink.events[-1]
-    assert (event.kind, event.bed, dict(event.detail)) == ("sos_pressed", "b-1", {"source": "pull_cord"})
+    assert (event.kind, event.bed) == ("sos_pressed", "b-1")
+    assert dict(event.detail) == {"source": "pull_cord", "input": "di2"}
     assert 0 < event.at.since_s(pulled) <= 0.4
 
 
@@ -218,6 +219,16 @@ async def test_a_slave_that_refuses_is_up_but_faulty_and_tells_so_once(bench: Be
     faults = [event.detail for event in bench.sink.events if event.kind == "device_fault"]
     assert [(fault["fault"], fault["active"]) for fault in faults] == [("exception_2", True), ("exception_2", False)]
     assert faults[0]["meaning"] == "address not known"
+
+
+async def test_a_refusal_that_outlives_a_lost_link_is_told_again(bench: Bench) -> None:
+    bench.room.mood, bench.room.code = Mood.REFUSE, 2
+    await bench.run_for(6)
+    bench.room.mood = Mood.DEAD
+    await bench.run_for(12)
+    bench.room.mood = Mood.REFUSE
+    await bench.run_for(40)
+    assert bench.sink.kinds("room-1") == ["link_up", "device_fault", "link_lost", "link_up", "device_fault"]
 
 
 async def test_a_busy_slave_is_asked_again_in_turn_without_a_fault(bench: Bench) -> None:

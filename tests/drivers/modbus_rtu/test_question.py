@@ -23,11 +23,12 @@ def poll(
     return found if count is None else {**found, "count": count}
 
 
-def profile(*polls: dict[str, Any]) -> Profile:
+def profile(*polls: dict[str, Any], merge: bool = True) -> Profile:
     return Profile.model_validate(
         {
             "schema": 1,
             "device": {"id": "many", "class": "room_sensor", "transport": "modbus-rtu"},
+            "modbus": {"merge": merge},
             "poll": polls,
             "tests": [{"hex": "0104020000B930", "expect": {polls[0]["field"][0]["name"]: 0}}],
         }
@@ -121,3 +122,21 @@ async def test_a_slave_that_keeps_silent_when_asked_for_much_is_not_lost() -> No
         await bus.run_for(3)
         assert bus.sink.kinds("d-1") == ["link_up"]
         assert set(bus.sink.values("room_temperature")) == {20.5, 21.5, 22.5}
+
+
+async def test_a_slave_that_must_not_be_read_across_gaps_is_asked_for_each_poll_alone() -> None:
+    alone = profile(poll(0, "a"), poll(4, "b"), poll(5, "c"), merge=False)
+    asked: set[tuple[int, int]] = set()
+
+    class Watched(VirtualSlave):
+        def reply(self, request: Request) -> bytes:
+            asked.add((request.address, request.count))
+            return super().reply(request)
+
+    async with line(alone) as bus:
+        bus.bus.slaves[1] = slave = Watched(1, alone)
+        slave.set_all(a=20.5, b=21.5, c=22.5)
+        await bus.run_for(1)
+        assert asked == {(0, 1), (4, 1), (5, 1)}
+        assert set(bus.sink.values("room_temperature")) == {20.5, 21.5, 22.5}
+        assert not bus.sink.rejects
