@@ -17,6 +17,8 @@ from gateway.views import DeviceState, SosState, why
 
 REASONS_KEPT = 20  # different reasons of rejection by device; more are summed under "other"
 SHOWN_RAW_BYTES = 64
+FAULTS_KEPT = 10  # different faults by device at once; the oldest goes
+ONCE_SHOWN_S = 3600.0  # a fault that just happened: so long can a technician who was called still see it
 
 Presses = Mapping[str, float]  # UTC in s since 1970 of the last press, by `name_of` the path
 
@@ -26,9 +28,18 @@ def name_of(path: SosPath) -> str:
     return f"{path.device}/{path.input}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """lasts: until the device tells its end; else it happened once."""
+
+    why: str
+    at: Stamp
+    lasts: bool
+
+
 @dataclass(slots=True)
 class _Seen:
-    """What one device has told since start."""
+    """What one device has told since start. state: "never", "up" or "lost"; a fault is shown instead of "up"."""
 
     state: str = "never"
     reason: str = ""
@@ -39,6 +50,7 @@ class _Seen:
     rejected: dict[str, int] = field(default_factory=dict)
     raw: bytes = b""
     lost: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, _Fault] = field(default_factory=dict)
 
 
 class DeviceBook:
@@ -99,12 +111,20 @@ class DeviceBook:
             return
         seen.wear = seen.wear.after(event)
         self._press(event)
-        if event.kind == "link_up" or event.detail.get("active") is False:  # the end of a device_fault
-            seen.state, seen.reason, seen.last = "up", "", event.at
-        elif state := {"link_lost": "lost", "device_fault": "fault"}.get(event.kind):
-            seen.state, seen.reason = state, why(event)
-        else:
-            self.heard(event.device or "", event.at)
+        match event.kind:
+            case "link_up":
+                seen.state, seen.reason, seen.last = "up", "", event.at
+                seen.faults.clear()
+            case "link_lost":  # what it would say now is not known; once it is back, a fault that lasts is told again
+                seen.state, seen.reason = "lost", why(event)
+                seen.faults.clear()
+            case "device_fault" if event.detail.get("active") is False:
+                seen.faults.pop(_key(event), None)
+                self.heard(event.device or "", event.at)
+            case "device_fault":
+                _fault(seen, event)
+            case _:
+                self.heard(event.device or "", event.at)
 
     def rejected(self, device: str, reason: str, raw: bytes, count: int) -> None:
         seen = self._seen.setdefault(device, _Seen())
@@ -131,14 +151,15 @@ class DeviceBook:
 
     def state(self, device: Device) -> DeviceState:
         seen = self._seen.get(device.id, _Seen())
+        faults = dict.fromkeys(fault.why for fault in seen.faults.values() if self._stands(fault, seen))
         return DeviceState(
             id=device.id,
             family=device.family,
             model=device.model,
             link=device.link,
             bed=device.bed,
-            state=seen.state,
-            reason=seen.reason,
+            state="fault" if faults else seen.state,
+            reason="; ".join(faults) if faults else seen.reason,
             last_seen_s=max(0.0, self._clock.now().since_s(seen.last)) if seen.last else None,
             rssi_dbm=seen.rssi_dbm,
             battery_percent=seen.battery_percent,
@@ -150,6 +171,11 @@ class DeviceBook:
             sees=self._sees[device.id],
             sos=tuple(self._sos(path, seen) for path in self._paths.get(device.id, ())),
         )
+
+    def _stands(self, fault: _Fault, seen: _Seen) -> bool:
+        """One that happened once is over when it is old and the device has been heard since."""
+        old = self._clock.now().since_s(fault.at) > ONCE_SHOWN_S
+        return fault.lasts or not old or seen.last is None or seen.last <= fault.at
 
     def _sos(self, path: SosPath, seen: _Seen) -> SosState:
         """What was not heard since the start is silent only once its silence is longer than it may be."""
@@ -166,3 +192,18 @@ class DeviceBook:
     def _utc(self, at: Stamp) -> datetime | None:
         utc_ns = self._when(at)
         return None if utc_ns is None else datetime.fromtimestamp(utc_ns / 1e9, tz=UTC)
+
+
+def _key(event: Event) -> str:
+    """What a fault is known by, at its beginning and at its end."""
+    named = {key: event.detail[key] for key in ("fault", "part", "function", "address") if key in event.detail}
+    return repr(named or event.detail.get("reason", ""))
+
+
+def _fault(seen: _Seen, event: Event) -> None:
+    detail, key = event.detail, _key(event)
+    text = why(event) or ": ".join(str(detail[name]) for name in ("fault", "meaning") if name in detail)
+    seen.faults.pop(key, None)  # told again, it is the newest
+    seen.faults[key] = _Fault(text, event.at, detail.get("active") is True)
+    if len(seen.faults) > FAULTS_KEPT:
+        del seen.faults[next(iter(seen.faults))]
