@@ -7,6 +7,7 @@ its silence is a fault; position "bed": what it sees occupied is the bed and not
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Sink
 from drivers.ble_ear import Ear
@@ -15,6 +16,8 @@ from drivers.ble_link import Advert, BleAdapter
 from drivers.bthome import frame
 from drivers.bthome.repeats import SAME_ID_S, SAME_PAYLOAD_S, Repeats
 from drivers.bthome.states import States
+from drivers.coded_model import Key, code_for, profile_for
+from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.errors import PairingError
 from gateway.core.model import Event, Measurement, Stamp
@@ -28,9 +31,9 @@ _VALUES = (
     ("room_temperature", frame.TEMPERATURE_IDS),
     ("room_humidity", frame.HUMIDITY_IDS),
 )
-MODELS = (
-    "shelly_blu_button1", "shelly_blu_ht", "shelly_blu_door_window", "shelly_blu_motion", "bthome_generic",
-)  # fmt: skip
+HERE = Path(__file__).parent
+MODELS = models_in(HERE)
+CODES: dict[Key, object] = {("service_data_FCD2", None): frame.decode}
 
 
 class BthomeDriver:
@@ -158,9 +161,10 @@ class BthomeDriver:
 
 
 def make(devices: Sequence[Device], adapter: BleAdapter, clock: Clock) -> Driver:
-    """One driver for one device."""
+    """One driver for one device. ConfigError for a model that the family does not have."""
     (device,) = devices
+    code_for(profile_for(device, MODELS), CODES)
     return BthomeDriver(device, adapter, clock)
 
 
-FAMILY: Family[BleAdapter] = Family("bthome", "ble-adv", MODELS, make)
+FAMILY: Family[BleAdapter] = Family("bthome", "ble-adv", tuple(MODELS), make)
