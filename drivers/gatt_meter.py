@@ -6,8 +6,8 @@ the same until its notifications come every second; losing it then is a lost lin
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from drivers.base import Device, Family, Sink
@@ -27,7 +27,7 @@ from gateway.core.errors import ConfigError, Fault, LinkError, ProtocolError
 from gateway.core.model import Detail, Event, Measurement, Stamp
 from gateway.core.quantities import QUANTITIES
 
-CURRENT_TIME, DATE_TIME = full_uuid("2A2B"), full_uuid("2A08")
+CURRENT_TIME = full_uuid("2A2B")
 
 DUMP_SILENCE_S = 5.0  # after the last record of a meter that does not hang up by itself
 STREAM_SILENCE_S = 15.0  # a monitor notifies about once a second
@@ -37,23 +37,21 @@ PAUSE_S = 3.0  # so long unheard, and its next advert is a new call; meters that
 Hook = Callable[[Gatt], Awaitable[None]]
 
 
-class GattMeter:
-    """One device. What it told is remembered across visits, so that a stored record sent again is a repeat."""
+class GattCaller(ABC):
+    """One device that calls by advertising: when it is visited; its battery and its clock, once it is.
 
-    def __init__(
-        self, device: Device, adapter: BleAdapter, clock: Clock, profile: Profile, *, before: Hook | None = None
-    ) -> None:
+    rest_s: so long after a visit, an advert is a new call; so is one after pause_s of silence.
+    """
+
+    rest_s, pause_s = REST_S, PAUSE_S
+
+    def __init__(self, device: Device, adapter: BleAdapter, clock: Clock, profile: Profile) -> None:
         self.devices = (device,)
         self._device = device
         self._adapter = adapter
         self._clock = clock
         self._profile = profile
-        self._before = before
         self._zone = zone_of(device)
-        self._sources = {
-            source.characteristic or "": (source, decoder, SourceReader(device, profile, source, clock))
-            for source, decoder in Sources(profile).items()
-        }
         self._call = asyncio.Event()
         self._heard: Stamp | None = None
         self._visited: Stamp | None = None
@@ -65,20 +63,83 @@ class GattMeter:
         try:
             while True:
                 await self._call.wait()
+                self._visited = None
                 await self._visit(sink)
+                self._visited = self._heard = self._clock.now()
                 self._call.clear()
         finally:
             subscription.close()
 
+    @abstractmethod
+    async def _visit(self, sink: Sink) -> None:
+        """Connect, take what the device has, hang up. LinkError, PairingError."""
+
     def _advert(self, advert: Advert) -> None:
         """A new call, unless the device was visited just now and has not been silent since."""
         before, self._heard = self._heard, advert.at
-        paused = before is None or advert.at.since_s(before) >= PAUSE_S * self._clock.speed
-        if paused or self._visited is None or advert.at.since_s(self._visited) >= REST_S * self._clock.speed:
+        paused = before is None or advert.at.since_s(before) >= self.pause_s * self._clock.speed
+        if paused or self._visited is None or advert.at.since_s(self._visited) >= self.rest_s * self._clock.speed:
             self._call.set()
 
+    async def _set_clock(self, gatt: Gatt, sink: Sink) -> float | None:
+        """How many seconds the device's clock is ahead is told where it can be read, else None; then ours is written.
+
+        Neither where the device lets nothing be written, or where the box itself does not know the time.
+        """
+        uuid = next((uuid for uuid in map(full_uuid, self._profile.device.time_write) if gatt.has(uuid)), None)
+        if uuid is None or not time_is_known(self._clock):
+            return None
+        characteristic = gatt.client.services.get_characteristic(uuid)
+        offset_s = None
+        if characteristic is not None and "read" in characteristic.properties:  # some let it be written only
+            offset_s = self._compare(await gatt.read(uuid), sink)
+        local = local_time(self._clock, self._clock.now(), self._zone)
+        await gatt.write(uuid, current_time_bytes(local) if uuid == CURRENT_TIME else date_time_bytes(local))
+        return offset_s
+
+    def _compare(self, data: bytes, sink: Sink) -> float | None:
+        now = self._clock.now()
+        try:
+            shown = date_time(data[:DATE_TIME_SIZE])
+        except ProtocolError:
+            sink.rejected(self._device.id, "device_time", data)
+            return None
+        if shown is None:
+            return None
+        offset_s = (shown - local_time(self._clock, now, self._zone)).total_seconds()
+        kind = "device_clock" if abs(offset_s) <= UNSET_S else "device_clock_unset"
+        self._event(kind, now, {"offset_s": round(offset_s, 1)}, sink)
+        return offset_s
+
+    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
+        if not gatt.has(BATTERY_LEVEL):
+            return
+        data = await gatt.read(BATTERY_LEVEL)
+        percent = battery_percent(data)
+        if isinstance(percent, Rejected):
+            sink.rejected(self._device.id, percent.reason, data)
+            return
+        device, unit = self._device, QUANTITIES["battery"].unit
+        sink.measurement(Measurement(device.bed, device.id, "battery", float(percent), unit, self._clock.now()))
+
+    def _event(self, kind: str, at: Stamp, detail: Detail, sink: Sink) -> None:
+        sink.event(Event(kind, at, self._device.bed, self._device.id, detail))
+
+
+class GattMeter(GattCaller):
+    """One device. What it told is remembered across visits, so that a stored record sent again is a repeat."""
+
+    def __init__(
+        self, device: Device, adapter: BleAdapter, clock: Clock, profile: Profile, *, before: Hook | None = None
+    ) -> None:
+        super().__init__(device, adapter, clock, profile)
+        self._before = before
+        self._sources = {
+            source.characteristic or "": (source, decoder, SourceReader(device, profile, source, clock))
+            for source, decoder in Sources(profile).items()
+        }
+
     async def _visit(self, sink: Sink) -> None:
-        self._visited = None
         for _, _, reader in self._sources.values():
             reader.new_visit()
         use = Use.HELD if any(source.reading == "stream" for source, _, _ in self._sources.values()) else Use.METER
@@ -90,15 +151,18 @@ class GattMeter:
             if self._before is not None:
                 await self._before(gatt)
             if self._profile.device.subscribe_after == "time_write":
-                await self._set_clock(gatt, sink)
+                await self._learn_clock(gatt, sink)
                 streams = await self._subscribe(gatt, sink)
             else:
                 streams = await self._subscribe(gatt, sink)
-                await self._set_clock(gatt, sink)
-            up = Event("link_up", self._clock.now(), self._device.bed, self._device.id)
-            sink.event(up)  # bonded, set and subscribed: also a device that has nothing to tell is back
+                await self._learn_clock(gatt, sink)
+            self._event("link_up", self._clock.now(), {}, sink)  # also a device that has nothing to tell is back
             await self._collect(gatt, sink, streams=streams)
-        self._visited = self._heard = self._clock.now()
+
+    async def _learn_clock(self, gatt: Gatt, sink: Sink) -> None:
+        offset_s = await self._set_clock(gatt, sink)
+        for _, _, reader in self._sources.values():
+            reader.offset_s = offset_s
 
     async def _subscribe(self, gatt: Gatt, sink: Sink) -> bool:
         """Let every characteristic of the profile come; True when one of them streams."""
@@ -134,47 +198,6 @@ class GattMeter:
             sink.rejected(self._device.id, str(error).split(":")[0], note.data)
             return
         reader.take(decoded, note.data, note.at, sink)
-
-    async def _set_clock(self, gatt: Gatt, sink: Sink) -> None:
-        """How far the device's clock is off is told where it can be read; then ours is written."""
-        uuid = next((uuid for uuid in map(full_uuid, self._profile.device.time_write) if gatt.has(uuid)), None)
-        if uuid is None or not time_is_known(self._clock):
-            return
-        characteristic = gatt.client.services.get_characteristic(uuid)
-        if characteristic is not None and "read" in characteristic.properties:
-            self._compare(await gatt.read(uuid), sink)
-        local = local_time(self._clock, self._clock.now(), self._zone)
-        await gatt.write(uuid, current_time_bytes(local) if uuid == CURRENT_TIME else date_time_bytes(local))
-
-    def _compare(self, data: bytes, sink: Sink) -> None:
-        now = self._clock.now()
-        try:
-            shown = date_time(data[:DATE_TIME_SIZE])
-        except ProtocolError:
-            sink.rejected(self._device.id, "device_time", data)
-            return
-        if shown is None:
-            return
-        offset_s = self._offset_s(shown, now)
-        for _, _, reader in self._sources.values():
-            reader.offset_s = offset_s
-        kind = "device_clock" if abs(offset_s) <= UNSET_S else "device_clock_unset"
-        detail: Detail = {"offset_s": round(offset_s, 1)}
-        sink.event(Event(kind, now, self._device.bed, self._device.id, detail))
-
-    def _offset_s(self, shown: datetime, now: Stamp) -> float:
-        return (shown - local_time(self._clock, now, self._zone)).total_seconds()
-
-    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
-        if not gatt.has(BATTERY_LEVEL):
-            return
-        data = await gatt.read(BATTERY_LEVEL)
-        percent = battery_percent(data)
-        if isinstance(percent, Rejected):
-            sink.rejected(self._device.id, percent.reason, data)
-            return
-        device, unit = self._device, QUANTITIES["battery"].unit
-        sink.measurement(Measurement(device.bed, device.id, "battery", float(percent), unit, self._clock.now()))
 
 
 NO_HOOKS: Mapping[str, Hook] = {}

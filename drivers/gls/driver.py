@@ -5,85 +5,52 @@ twice; time_zone, the zone that the meter is kept in (else the box's); low_limit
 HI mean on this meter. An Accu-Chek shows a passkey, or has it on its label: the adapter's agent asks for it.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Setting, Sink
 from drivers.ble_gatt import Gatt, Notification
-from drivers.ble_link import Advert, BleAdapter, Use
-from drivers.ble_values import DATE_TIME_SIZE, current_time_bytes, date_time, date_time_bytes
+from drivers.ble_link import BleAdapter, Use
+from drivers.gatt_meter import GattCaller
 from drivers.gls import frame, racp
 from drivers.gls.meter_clock import MeterClock
 from drivers.gls.readings import Limits, Readings
-from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
-from drivers.local_time import UNSET_S, zone_of
 from drivers.profile import models_in
 from drivers.profile_models import load_model
+from drivers.profile_schema import Profile
 from gateway.core.clock import Clock
-from gateway.core.errors import LinkError, ProtocolError
-from gateway.core.model import Detail, Event, Measurement, Stamp
-from gateway.core.quantities import QUANTITIES
-
-CURRENT_TIME = "00002a2b-0000-1000-8000-00805f9b34fb"
-DATE_TIME = "00002a08-0000-1000-8000-00805f9b34fb"
+from gateway.core.errors import LinkError
+from gateway.core.model import Detail
 
 ANSWER_S = 15.0  # between two records, or until the answer; meters were seen to take some seconds for the first one
-REST_S = 60.0  # a meter goes on advertising after it was read
-PAUSE_S = 10.0  # so long unheard, and its next advert is a new call
 
 HERE = Path(__file__).parent
 
 
-class GlsDriver:
+class GlsDriver(GattCaller):
     """One meter. What it told, and up to where, is remembered across lost links."""
 
+    rest_s, pause_s = 60.0, 10.0  # it goes on advertising for long after it was read, with pauses
+
     def __init__(self, device: Device, adapter: BleAdapter, clock: Clock) -> None:
-        self.devices = (device,)
-        self._device = device
-        self._adapter = adapter
-        self._clock = clock
-        self._readings = Readings(device, _limits(device))
-        self._meter_clock = MeterClock(clock, zone_of(device))
+        profile = _profile(device)
+        super().__init__(device, adapter, clock, profile)
+        self._readings = Readings(device, _limits(device, profile))
+        self._meter_clock = MeterClock(clock, self._zone)
         self._mark = _mark(device.settings)
         self._refuses = False  # said once
-        self._call = asyncio.Event()
-        self._heard: Stamp | None = None
-        self._visited: Stamp | None = None
-
-    async def run(self, sink: Sink) -> None:
-        """Answer the meter's calls. LinkError when one broke off, PairingError when the bond is missing or refused."""
-        self._call.clear()
-        subscription = self._adapter.subscribe(self._device.address, self._advert)
-        try:
-            while True:
-                await self._call.wait()
-                await self._visit(sink)
-                self._call.clear()
-        finally:
-            subscription.close()
-
-    def _advert(self, advert: Advert) -> None:
-        """A new call, unless the meter was read just now and has not been silent since."""
-        before, self._heard = self._heard, advert.at
-        paused = before is None or advert.at.since_s(before) >= PAUSE_S * self._clock.speed
-        if paused or self._visited is None or advert.at.since_s(self._visited) >= REST_S * self._clock.speed:
-            self._call.set()
 
     async def _visit(self, sink: Sink) -> None:
-        self._visited = None
         async with self._adapter.connect(self._device.address, use=Use.METER) as gatt:
             sink.heard(self._device.id)
             await gatt.pair()
-            await self._set_clock(gatt, sink)
+            self._meter_clock.offset_s = await self._set_clock(gatt, sink)  # before any record is let through
             await self._read_battery(gatt, sink)
             await gatt.notify(frame.MEASUREMENT)
             if gatt.has(frame.CONTEXT):
                 await gatt.notify(frame.CONTEXT)
             await gatt.notify(racp.RACP)
             await self._collect(gatt, sink)
-        self._visited = self._heard = self._clock.now()
 
     async def _collect(self, gatt: Gatt, sink: Sink) -> None:
         known, lost = self._mark, gatt.dropped
@@ -146,56 +113,17 @@ class GlsDriver:
         if mark is not None and not collection.record(mark):
             raise LinkError(f"{self._device.id}: the meter sends records without end", hint="change its batteries")
 
-    async def _set_clock(self, gatt: Gatt, sink: Sink) -> None:
-        """How far the meter's clock is off; then ours is written, before any record is let through."""
-        uuid = next((uuid for uuid in (CURRENT_TIME, DATE_TIME) if gatt.has(uuid)), None)
-        if uuid is None:
-            self._meter_clock.saw(None, self._clock.now())
-            return
-        shown = self._shown(await gatt.read(uuid), sink) if _can_read(gatt, uuid) else None
-        now = self._clock.now()
-        offset_s = self._meter_clock.saw(shown, now)
-        if offset_s is not None:
-            kind = "device_clock" if abs(offset_s) <= UNSET_S else "device_clock_unset"
-            self._event(kind, now, {"offset_s": round(offset_s, 1)}, sink)
-        if self._meter_clock.known:
-            local = self._meter_clock.local(self._clock.now())
-            await gatt.write(uuid, current_time_bytes(local) if uuid == CURRENT_TIME else date_time_bytes(local))
 
-    def _shown(self, data: bytes, sink: Sink) -> datetime | None:
-        try:
-            return date_time(data[:DATE_TIME_SIZE])
-        except ProtocolError:
-            sink.rejected(self._device.id, "device_time", data)
-            return None
-
-    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
-        if not gatt.has(BATTERY_LEVEL):
-            return
-        data = await gatt.read(BATTERY_LEVEL)
-        percent = battery_percent(data)
-        if isinstance(percent, Rejected):
-            sink.rejected(self._device.id, percent.reason, data)
-            return
-        device, unit = self._device, QUANTITIES["battery"].unit
-        sink.measurement(Measurement(device.bed, device.id, "battery", float(percent), unit, self._clock.now()))
-
-    def _event(self, kind: str, at: Stamp, detail: Detail, sink: Sink) -> None:
-        sink.event(Event(kind, at, self._device.bed, self._device.id, detail))
-
-
-def _can_read(gatt: Gatt, uuid: str) -> bool:
-    """A&D and others let a clock be written and not read."""
-    characteristic = gatt.client.services.get_characteristic(uuid)
-    return characteristic is not None and "read" in characteristic.properties
-
-
-def _limits(device: Device) -> Limits:
-    """What LO and HI mean on this meter: its settings, else what its profile declares."""
+def _profile(device: Device) -> Profile:
     path = models_in(HERE).get(device.model)
     if path is None:
         raise ValueError(f"{device.id}: unknown model {device.model!r}; known: {', '.join(models_in(HERE))}")
-    declared = load_model(path).device.capability.get("glucose")
+    return load_model(path)
+
+
+def _limits(device: Device, profile: Profile) -> Limits:
+    """What LO and HI mean on this meter: its settings, else what its profile declares."""
+    declared = profile.device.capability.get("glucose")
     ends = declared.range if declared is not None else None
     model_low, model_high = ends if ends is not None else (Limits().low, Limits().high)
     low, high = device.settings.get("low_limit", model_low), device.settings.get("high_limit", model_high)

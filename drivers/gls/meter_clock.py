@@ -21,7 +21,10 @@ class Placed:
 
 
 class MeterClock:
-    """One visit's view of the meter's clock. zone: the one the meter is kept in; None is the box's own."""
+    """One visit's view of the meter's clock. zone: the one the meter is kept in; None is the box's own.
+
+    offset_s: seconds it was ahead when it was read in this visit; None: not known.
+    """
 
     def __init__(self, clock: Clock, zone: ZoneInfo | None) -> None:
         self._clock = clock
@@ -36,13 +39,6 @@ class MeterClock:
     def known(self) -> bool:
         """Whether our own time is good enough to judge another's."""
         return time_is_known(self._clock)
-
-    def saw(self, shown: datetime | None, at: Stamp) -> float | None:
-        """The meter's clock showed `shown` at this moment: seconds it is ahead; None where nobody can tell."""
-        self.offset_s = None
-        if shown is not None and self.known:
-            self.offset_s = (shown - self.local(at)).total_seconds()
-        return self.offset_s
 
     def place(self, record: Glucose, receipt: Stamp) -> Placed:
         """When the record was measured, by the meter's clock as far off as it now is."""

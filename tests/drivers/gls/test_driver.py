@@ -18,7 +18,7 @@ from drivers.gls.racp import REPORT_ALL, report_from
 from drivers.local_time import local_time
 from drivers.profile import models_in
 from drivers.profile_models import load_model
-from gateway.core.clock import Anchor, SystemClock
+from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Anchor, SystemClock
 from gateway.core.errors import LinkError, PairingError
 from gateway.core.model import Status
 from tests.drivers.ble_ward import RecordingSink, ended, radio_space, running, scanning_adapter
@@ -32,6 +32,13 @@ class SyncedClock(SystemClock):
 
     def anchor(self) -> Anchor:
         return replace(super().anchor(), uncertainty_ns=10**7, source="ntp")
+
+
+class LostClock(SystemClock):
+    """The box's clock before anybody told it the time."""
+
+    def anchor(self) -> Anchor:
+        return replace(super().anchor(), uncertainty_ns=UNKNOWN_UNCERTAINTY_NS, source="none")
 
 
 def meter_of(settings: Mapping[str, Setting]) -> Device:
@@ -60,8 +67,8 @@ class Ward:
 
 
 @asynccontextmanager
-async def ward(**settings: str | bool) -> AsyncIterator[Ward]:
-    clock = SyncedClock()
+async def ward(clock: SystemClock | None = None, **settings: str | bool) -> AsyncIterator[Ward]:
+    clock = clock or SyncedClock()
 
     def local() -> datetime:
         return local_time(clock, clock.now())
@@ -94,6 +101,16 @@ async def test_a_meter_is_bonded_its_clock_set_and_its_records_told_once_over_tw
         assert reading.detail["meal"] == "preprandial"
         assert house.meter.seen.requests == [REPORT_ALL, report_from(3)]
         assert house.sink.rejections == []
+
+
+async def test_a_box_that_does_not_know_the_time_judges_no_clock_and_sets_none() -> None:
+    async with ward(LostClock()) as house:
+        house.meter.put_clock_off(120)
+        await house.visit()
+        assert house.sequences() == [1, 2, 3]
+        assert house.meter.seen.times == []
+        assert not {"device_clock", "device_clock_unset"} & set(house.sink.kinds())
+        assert {event.detail["time_source"] for event in house.sink.events if "sequence" in event.detail} == {"gateway"}
 
 
 @pytest.mark.parametrize("newest_first", [False, True])

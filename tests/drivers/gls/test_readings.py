@@ -178,7 +178,7 @@ def test_a_stored_reading_bears_the_time_of_its_measurement(bench: Bench) -> Non
 
 
 def test_the_users_offset_counts_and_a_clock_known_to_be_fast_is_corrected(bench: Bench) -> None:
-    bench.meter_clock.saw(bench.now + timedelta(seconds=90), bench.clock.now())
+    bench.meter_clock.offset_s = 90.0
     bench.take(replace(bench.taken(3600 - 90), offset_min=0))
     assert bench.age_s() == pytest.approx(3600, abs=1)
     bench.take(replace(bench.taken(3600 - 90, sequence=2), offset_min=-30))
@@ -202,6 +202,5 @@ def test_a_time_that_cannot_be_believed_gives_way_to_the_receipt(bench: Bench, r
 
 def test_a_box_that_does_not_know_the_time_judges_no_other_clock(bench: Bench) -> None:
     bench.clock.uncertainty_ns = UNKNOWN_UNCERTAINTY_NS
-    assert bench.meter_clock.saw(bench.now, bench.clock.now()) is None
     bench.take(bench.taken(600))
     assert bench.age_s() == 0
