@@ -26,6 +26,7 @@ from drivers.taidoc.frame import (
 from drivers.taidoc.scale import LEAST_DATA, NO_YEAR
 from gateway.core.clock import Clock
 
+KNOWN = frozenset(Command)  # whatever else a host asks, erasing above all, is not understood
 NO_WEIGHING = bytes((0, NO_YEAR)) + bytes(LEAST_DATA)  # what a scale says of a place that is empty
 
 
@@ -103,7 +104,7 @@ class TaidocPeer(AnswerPeer):
 
     def requests(self, data: bytes) -> Sequence[bytes]:
         frames, _ = self._stream.feed(data)
-        return [frame.raw for frame in frames]
+        return [frame.raw for frame in frames if frame.cmd in KNOWN]
 
     def answers(self, request: bytes) -> Sequence[bytes]:
         answer = self.memory.answer(request_of(request))

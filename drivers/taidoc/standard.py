@@ -9,10 +9,10 @@ from drivers.profile_ble import full_uuid
 from drivers.taidoc.models import Kind
 
 FAMILIES = {  # characteristic of the standard's service, and who reads it
-    Kind.PRESSURE: (("2A35",), "bls", "bls_generic"),
+    Kind.PRESSURE: (("2A35",), "bls", "taidoc_bls"),
     Kind.BLOOD: (("2A18",), "gls", "taidoc_gls"),
-    Kind.TEMPERATURE: (("2A1C",), "hts", "hts_generic"),
-    Kind.SATURATION: (("2A5E", "2A5F"), "plx", "plx_generic"),
+    Kind.TEMPERATURE: (("2A1C",), "hts", "taidoc_hts"),
+    Kind.SATURATION: (("2A5E", "2A5F"), "plx", "taidoc_plx"),
     Kind.WEIGHT: (("2A9D",), "wss", "wss_generic"),
 }  # none for a mixed meter: a device has one family, and only its own protocol tells both
 

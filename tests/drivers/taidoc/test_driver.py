@@ -11,12 +11,15 @@ from bumble.core import UUID
 from bumble.gatt import Characteristic, Service
 
 from drivers.base import Device
+from drivers.catalogue import FAMILIES as CATALOGUE
 from drivers.faulty_line import LineFault
 from drivers.serial_link import SerialPort
 from drivers.taidoc.driver import FAMILY, FAMILY_BLE
-from drivers.taidoc.frame import Command, encode_time
+from drivers.taidoc.frame import Command, encode, encode_time
+from drivers.taidoc.models import Kind
 from drivers.taidoc.peer import BleTaidocPeer, Memory, TaidocPeer
 from drivers.taidoc.scale import encode_weighing
+from drivers.taidoc.standard import FAMILIES
 from gateway.core.clock import ManualClock, SystemClock
 from gateway.core.errors import ConfigError, LinkError
 from gateway.core.model import Status
@@ -140,6 +143,13 @@ async def test_another_model_than_the_registry_names_is_not_read() -> None:
     assert "TD-4277" in str(error)
     assert bench.sink.measurements == []
     assert Command.RECORD_VALUE not in bench.commands()
+
+
+async def test_a_virtual_meter_that_is_told_to_erase_itself_stays_silent() -> None:
+    async with wire() as virtual:
+        peer = TaidocPeer(virtual.fd, SystemClock(), Memory("TD-3128", NOW_LOCAL, [(NOW_LOCAL, PRESSURE)]))
+        erase = bytes.fromhex("515200000000a346")
+        assert peer.requests(erase + encode(Command.COUNT)) == [encode(Command.COUNT)]
 
 
 async def test_a_sleeping_meter_is_no_lost_link_and_is_read_when_it_wakes() -> None:
@@ -391,7 +401,13 @@ async def test_a_meter_that_offers_the_standard_s_service_is_read_and_the_regist
         await sink.until(lambda: sink.values("systolic") == [125])
     faults = [event.detail for event in sink.events if event.kind == "device_fault"]
     assert [fault["fault"] for fault in faults] == ["standard_service"]
-    assert "family bls, model bls_generic" in str(faults[0]["hint"])
+    assert "family bls, model taidoc_bls" in str(faults[0]["hint"])
+
+
+@pytest.mark.parametrize("kind", list(FAMILIES))
+def test_every_better_family_has_the_model_that_the_hint_names(kind: Kind) -> None:
+    _, family, model = FAMILIES[kind]
+    assert model in CATALOGUE[family].models
 
 
 async def test_a_meter_with_nothing_but_the_standard_s_service_is_a_lost_link_with_a_hint() -> None:
