@@ -1,11 +1,11 @@
 """The device's end of a wire where the host asks: whole requests in, answers out over a line with faults."""
 
 import asyncio
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from drivers.faulty_line import FaultyLine
+from drivers.peer_ear import hear
 from drivers.serial_link import wire_seconds
 from gateway.core.clock import Clock
 
@@ -34,20 +34,11 @@ class AnswerPeer(ABC):
         """What is sent for a request, in order."""
 
     async def run(self) -> None:
-        """Answer until cancelled; cancel before the pseudo-terminal is closed."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                loop.add_reader(self._fd, self._readable, tasks)
-                await loop.create_future()  # never resolves: the readers do the work until run() is cancelled
-        finally:
-            loop.remove_reader(self._fd)
+        """Answer until cancelled; cancel before the pseudo-terminal is closed. OSError once the port is gone."""
+        async with asyncio.TaskGroup() as tasks:
+            await hear(self._fd, lambda arrived: self._take(arrived, tasks))
 
-    def _readable(self, tasks: asyncio.TaskGroup) -> None:
-        try:
-            arrived = os.read(self._fd, 4096)
-        except BlockingIOError:
-            return
+    def _take(self, arrived: bytes, tasks: asyncio.TaskGroup) -> None:
         self.received_bytes += len(arrived)
         for request in self.requests(arrived):
             self.asked.append(request)

@@ -1,16 +1,14 @@
 """The end of a device that streams keyed frames: sends what it is told, answers questions, with faults on demand."""
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from drivers.faulty_line import FaultyLine
+from drivers.peer_ear import hear
 from drivers.profile_frames import Cut, StreamDecoder
 from drivers.profile_models import Framed
 from gateway.core.clock import Clock
-
-READ_BYTES = 4096
 
 
 class FramedPeer:
@@ -44,20 +42,17 @@ class FramedPeer:
         self._period_s = period_s
 
     async def run(self) -> None:
-        """Send and answer until cancelled. OSError once the pseudo-terminal is gone."""
+        """Send and answer until cancelled. OSError once the port is gone."""
         inbox: asyncio.Queue[bytes] = asyncio.Queue(64)  # full: the gateway asks faster than any device listens; lost
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._fd, self._hear, inbox)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._answer(inbox))
-                tasks.create_task(self._send())
-        finally:
-            loop.remove_reader(self._fd)
 
-    def _hear(self, inbox: "asyncio.Queue[bytes]") -> None:
-        with suppress(BlockingIOError, asyncio.QueueFull):
-            inbox.put_nowait(os.read(self._fd, READ_BYTES))
+        def take(arrived: bytes) -> None:
+            with suppress(asyncio.QueueFull):
+                inbox.put_nowait(arrived)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._answer(inbox))
+            tasks.create_task(self._send())
+            tasks.create_task(hear(self._fd, take))
 
     async def _answer(self, inbox: "asyncio.Queue[bytes]") -> None:
         decoder = StreamDecoder(self._layout)

@@ -1,13 +1,13 @@
 """The slaves' end of an RS-485 bus on a pseudo-terminal: scripted inputs and registers, and every way to misbehave."""
 
 import asyncio
-import os
 from collections.abc import Iterable
 from enum import StrEnum
 
 from drivers.faulty_line import FaultyLine
 from drivers.modbus_rtu.frame import Request, answer, parse_request, refusal
 from drivers.modbus_rtu.registers import encode
+from drivers.peer_ear import hear
 from drivers.profile_schema import Poll, PollField, Profile
 from drivers.serial_link import wire_seconds
 from gateway.core.clock import Clock
@@ -117,20 +117,11 @@ class VirtualBus:
         self._buffer = b""
 
     async def run(self) -> None:
-        """Answer until cancelled; cancel before the pseudo-terminal is closed."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.TaskGroup() as answers:
-                loop.add_reader(self._fd, self._readable, answers)
-                await loop.create_future()  # never resolves: the readers do the work until run() is cancelled
-        finally:
-            loop.remove_reader(self._fd)
+        """Answer until cancelled; cancel before the pseudo-terminal is closed. OSError once the port is gone."""
+        async with asyncio.TaskGroup() as answers:
+            await hear(self._fd, lambda arrived: self._take(arrived, answers))
 
-    def _readable(self, answers: asyncio.TaskGroup) -> None:
-        try:
-            arrived = os.read(self._fd, 4096)
-        except BlockingIOError:
-            return
+    def _take(self, arrived: bytes, answers: asyncio.TaskGroup) -> None:
         self.received_bytes += len(arrived)
         self._buffer = (self._buffer + arrived)[-MOST_BYTES:]
         while len(self._buffer) >= REQUEST_BYTES:
