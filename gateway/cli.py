@@ -124,7 +124,17 @@ def _simulate_options(simulate: argparse.ArgumentParser) -> None:
     port = "a serial port, or a name for a virtual one; of a radio device its TCP port number"
     simulate.add_argument("--port", metavar="PATH", help=port)
     faults = "part of what it sends that is disturbed on the wire"
-    simulate.add_argument("--faults", type=float, default=0.0, metavar="PERCENT", help=faults)
+    simulate.add_argument("--faults", type=_percent, default=0.0, metavar="PERCENT", help=faults)
+
+
+def _percent(text: str) -> float:
+    try:
+        percent = float(text)
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 100")
+    return percent
 
 
 def _provision_options(provision: argparse.ArgumentParser) -> None:

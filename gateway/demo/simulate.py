@@ -6,17 +6,20 @@ the air speaks in a radio space of its own, which a virtual radio reaches as HCI
 
 import argparse
 import asyncio
+import difflib
 import json
 import os
+import re
 import signal
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import serial
 
+import drivers
 from drivers.catalogue import FAMILIES, SERIAL, SHARED
 from drivers.faulty_line import VirtualPort
 from drivers.profile import parse
@@ -25,6 +28,9 @@ from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import LinkError
 from gateway.demo.scenes_wired import LINES, WIRED, Wire, path_of
 
+NEAR = 6  # models that are offered for a name there is not
+MOST_TCP_PORT = 65535
+OTHER_END = "/dev/serial/by-id/..."  # of a real cable: only the gateway's machine knows its name
 ADDRESS = "F2:CA:4E:BE:D0:01"
 Said = Callable[[str], None]
 Living = asyncio.Task[None]
@@ -56,11 +62,31 @@ def models() -> dict[str, Model]:
 
 
 def chosen(name: str) -> Model:
-    """LinkError with what there is."""
+    """LinkError with the nearest ones there are."""
     known = models()
     if name not in known:
-        raise LinkError(f"no virtual {name!r}", hint=f"there are: {', '.join(sorted(known))}")
+        near = _near(name, known)
+        asked = f"did you mean {' or '.join(near)}" if near else "it is no model, no family and on no product's box"
+        raise LinkError(f"no virtual {name!r}", hint=f"{asked}; `carebed simulate` lists them all")
     return known[name]
+
+
+def _near(name: str, known: Mapping[str, Model]) -> list[str]:
+    """Models of the family so called, else those with the word in their names, on their boxes, or spelt nearly so."""
+    word = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    if len(word) < 2:
+        return []
+    found = [one.id for one in known.values() if one.family == word] or [one for one in known if word in one]
+    found = found or [one.id for one in known.values() if word in one.family]
+    found = found or [one for one in known if word in _products(one)]
+    return found[:NEAR] or difflib.get_close_matches(word, known, n=NEAR)
+
+
+def _products(model: str) -> str:
+    """What stands on the boxes of a model, written as models are."""
+    files = Path(drivers.__path__[0]).glob(f"*/{model}.toml")
+    names = " ".join(name for path in files for name in parse(path)[0].device.products)
+    return re.sub(r"[^a-z0-9]+", "_", names.lower())
 
 
 def line_of(model: Model) -> tuple[int, Format]:
@@ -80,15 +106,19 @@ def device_end(port: str | None, baud: int, format: Format) -> Iterator[tuple[in
             stop_bits = int(format[2])
             real = serial.Serial(port, baud, parity=PARITY[format[1]], stopbits=stop_bits, timeout=0, exclusive=True)
         except (OSError, ValueError) as error:  # SerialException is an OSError
-            raise LinkError(f"cannot open {port}: {error}", hint="is it free, and may you use it?") from error
+            hint = "it must be a serial port that nobody else has open and that you may use (group dialout)"
+            raise LinkError(f"cannot open {port}: {error}", hint=hint) from error
         with real:
-            yield real.fileno(), "the other end of the cable"
+            yield real.fileno(), OTHER_END
         return
+    if port is not None and Path(port).absolute().is_relative_to("/dev"):
+        hint = "plug the adapter in; ls -l /dev/serial/by-id shows what this machine sees"
+        raise LinkError(f"there is no port {port}", hint=hint)
     pseudo = VirtualPort()
     try:
         if port is not None:
             _name(pseudo.path, Path(port))
-        yield pseudo.fd, port or pseudo.path
+        yield pseudo.fd, pseudo.path if port is None else os.path.abspath(port)
     finally:
         if port is not None and os.path.islink(port) and os.readlink(port) == pseudo.path:
             os.unlink(port)
@@ -96,6 +126,9 @@ def device_end(port: str | None, baud: int, format: Format) -> Iterator[tuple[in
 
 
 def _is_device(port: str) -> bool:
+    """LinkError when it is the name of a simulation that is running."""
+    if os.path.islink(port) and os.readlink(port).startswith("/dev/pts/") and os.path.exists(port):
+        raise LinkError(f"another simulation speaks on {port}", hint="end it, or give another path")
     try:
         return stat.S_ISCHR(os.stat(port).st_mode)
     except FileNotFoundError:
@@ -109,6 +142,8 @@ def _name(target: str, link: Path) -> None:
         link.symlink_to(target)
     except OSError as error:
         hint = "give a path that does not exist yet, or that of a serial port"
+        if not link.parent.is_dir():
+            hint = f"there is no directory {link.parent}"
         raise LinkError(f"cannot name a virtual port {link}: {error.strerror}", hint=hint) from error
 
 
@@ -119,7 +154,8 @@ async def wired(
     """The device lives on its wire while the block runs. share: part of its writes that is disturbed."""
     baud, format = line_of(model)
     with device_end(port, baud, format) as (fd, path):
-        said(f"{model.id} speaks on {path}, {baud} baud {format}")
+        where = f"on {path}" if path != OTHER_END else f"on {port}, to whatever is at the other end of its cable"
+        said(f"{model.id} speaks {where}, {baud} baud {format}")
         link = f'[[serial]]\nname = "trial"\npath = {json.dumps(path)}\nbaud = {baud}\nformat = "{format}"'
         said(_entries(model, link, _unit(model)))
         living = asyncio.create_task(WIRED[model.family](Wire(fd, clock, share), model.id))
@@ -135,8 +171,9 @@ async def on_air(model: Model, port: str | None, clock: Clock, said: Said) -> As
     from drivers.ble_virtual_ward import RadioSpace
     from gateway.demo.scenes_radio import RADIO, Air
 
-    if port is not None and not port.isdecimal():
-        raise LinkError(f"{model.id} is no device on a wire", hint="give a TCP port number, or none")
+    if port is not None and not (port.isdecimal() and int(port) <= MOST_TCP_PORT):
+        hint = f"--port is the TCP port of its radio space: a number up to {MOST_TCP_PORT}, or leave it out"
+        raise LinkError(f"{model.id} is no device on a wire", hint=hint)
     space = RadioSpace()
     try:
         try:
@@ -156,9 +193,14 @@ async def on_air(model: Model, port: str | None, clock: Clock, said: Said) -> As
 
 
 async def _end(living: Living) -> None:
-    """A scene that has failed by itself says so here."""
+    """A scene that has failed by itself says so here; LinkError when its port has."""
     living.cancel()
     (result,) = await asyncio.gather(living, return_exceptions=True)
+    cause = result
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if isinstance(cause, OSError):
+        raise LinkError(f"the port broke: {cause.strerror}", hint="is its adapter still plugged in?") from cause
     if isinstance(result, Exception):
         raise result
 
@@ -171,8 +213,9 @@ def _unit(model: Model) -> str:
 
 
 def _entries(model: Model, link: str, address: str) -> str:
-    """What a configuration (mode test) and a ward file say of this device."""
-    lines = ["", 'in carebed.toml, mode = "test":', link, "", "in the ward file:", "[[device]]", 'id = "trial-1"']
+    """What a configuration (of mode test) and a ward file say of this device."""
+    lines = ["", 'in carebed.toml, whose [site] says mode = "test":', link]
+    lines += ["", "in the ward file:", "[[device]]", 'id = "trial-1"']
     lines += [f'family = "{model.family}"', f'model = "{model.id}"', 'link = "trial"', f'address = "{address}"']
     if settings := settings_of(model):
         lines += ["[device.settings]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
@@ -199,6 +242,8 @@ async def _play(options: argparse.Namespace) -> None:
 
     if model.wired:
         scene = wired(model, options.port, clock, said, share=options.faults / 100)
+    elif options.faults:
+        raise LinkError(f"{model.id} is no device on a wire", hint="--faults disturbs wires: leave it out")
     else:
         scene = on_air(model, options.port, clock, said)
     async with scene as living:

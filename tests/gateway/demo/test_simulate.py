@@ -13,6 +13,7 @@ from drivers.ble_link import BleAdapter, backend_virtual
 from drivers.catalogue import FAMILIES, SERIAL
 from drivers.serial_link import SerialPort
 from gateway.cli import main as carebed
+from gateway.config import parse as parse_config
 from gateway.core.clock import SystemClock
 from gateway.core.errors import LinkError
 from gateway.demo.scenes_radio import RADIO
@@ -26,6 +27,10 @@ RADIO_MODELS = [  # the first and the last of each family: most families do the 
     for model in models().values()
     if not model.wired and model.id in (FAMILIES[model.family].models[0], FAMILIES[model.family].models[-1])
 ]
+
+
+SITE = '[site]\ngateway = "gw-1"\nsite = "s-1"\ntime_zone = "Asia/Shanghai"\nmode = "test"\n'
+ONE_OF_EACH = {FAMILIES[family].models[0] for family in WIRED}
 
 
 def name_of(model: Model) -> str:
@@ -73,10 +78,88 @@ def test_every_family_can_be_simulated() -> None:
     assert not {name for name in WIRED if name in FAMILIES and FAMILIES[name].transport not in SERIAL}
 
 
-def test_an_unknown_model_is_answered_with_those_there_are() -> None:
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("R60ABD1", "did you mean r60abd1;"),
+        ("r60abd2", "r60abd1 or "),
+        ("berry", "berrymed_bci or "),
+        ("suntech", "did you mean suntech_advantage;"),
+        ("modbus", "xy_md02"),
+        ("SEN0623", "did you mean r60abd1;"),
+        ("toaster", "no product's box; `carebed simulate` lists them all"),
+        ("", "no product's box"),
+    ],
+)
+def test_an_unknown_model_is_answered_with_what_was_probably_meant(typed: str, offered: str) -> None:
     with pytest.raises(LinkError) as caught:
-        chosen("toaster")
-    assert "open_belt_1" in caught.value.hint
+        chosen(typed)
+    assert offered in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        ("/dev/ttyUSB-that-is-not-there", "there is no port"),
+        ("/dev/null", "cannot open /dev/null"),
+        ("/no/such/directory/port", "cannot name a virtual port"),
+    ],
+)
+async def test_a_port_that_is_none_is_told_and_no_name_is_made_for_it(port: str, said: str) -> None:
+    with pytest.raises(LinkError, match=said):
+        async with wired(chosen("xy_md02"), port, SystemClock(), print):
+            raise AssertionError("it must not start")
+    assert not os.path.islink(port)
+
+
+async def test_the_name_of_a_running_simulation_is_no_port(tmp_path: Path) -> None:
+    port, clock = tmp_path / "room", SystemClock()
+    async with wired(chosen("xy_md02"), str(port), clock, print):
+        with pytest.raises(LinkError, match="another simulation"):
+            async with wired(chosen("xy_md02"), str(port), clock, print):
+                raise AssertionError("it must not start")
+        assert port.is_symlink()
+
+
+async def test_what_is_to_be_copied_into_the_configuration_is_taken_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told: list[str] = []
+    async with wired(chosen("r60abd1"), "./radar", SystemClock(), told.append):
+        section = told[1].split("in the ward file:")[0].split("\n", 2)[2]
+        config = parse_config(SITE + section, "trial.toml")
+    assert str(config.serial[0].path) == str(tmp_path / "radar")
+
+
+@pytest.mark.parametrize("arguments", [["--faults", "101"], ["--faults", "nan"], ["--faults", "x"], ["--port"]])
+def test_a_wrong_option_is_told_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        carebed(["simulate", "r60abd1", *arguments])
+    assert capsys.readouterr().err.startswith("carebed simulate: argument ")
+
+
+@pytest.mark.parametrize("arguments", [["--port", "65536"], ["--port", "./x"], ["--faults", "5"]])
+def test_a_device_on_the_air_takes_no_wire_and_no_faults(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert carebed(["simulate", "hrs_generic", *arguments]) == 1
+    assert capsys.readouterr().err.startswith("carebed: hrs_generic is no device on a wire\n")
+
+
+@pytest.mark.parametrize("model", [model for model in WIRED_MODELS if model.id in ONE_OF_EACH], ids=name_of)
+async def test_a_pulled_plug_ends_a_simulation_with_words(model: Model) -> None:
+    ours, adapter = os.openpty()
+
+    async def pull() -> None:
+        async with wired(model, os.ttyname(adapter), SystemClock(), print) as living:
+            os.close(ours)
+            async with asyncio.timeout(10):
+                await asyncio.wait([living])
+
+    with pytest.raises(LinkError, match="the port broke"):
+        await pull()
+    os.close(adapter)
 
 
 async def test_a_path_that_is_taken_is_left_alone(tmp_path: Path) -> None:
