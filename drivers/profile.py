@@ -103,7 +103,8 @@ def _fault(document: Document, detail: Any) -> Fault:
 
 
 def _misfit(document: Document, place: KeyPath, message: str) -> Fault:
-    return Fault(document.line_of(place), ".".join(map(str, place)), message, "see drivers/README.md")
+    line = document.lines.get((*place, 0), document.line_of(place))  # of [[source]]s the first one's heading
+    return Fault(line, ".".join(map(str, place)), message, "see drivers/README.md")
 
 
 def _vector_faults(profile: Profile, decoder: Decoder, document: Document) -> list[Fault]:

@@ -283,9 +283,10 @@ class Profile(Part):
     @model_validator(mode="after")
     def _fits_together(self) -> "Profile":
         """What stands inside the sections; which sections there may be is asked of the file (profile_fit.py)."""
-        self._check_modbus()
-        self._check_serial()
-        self._check_sources()
+        if self.codec is None:
+            self._check_modbus()
+            self._check_serial()
+            self._check_sources()
         return self
 
     def _check_modbus(self) -> None:
