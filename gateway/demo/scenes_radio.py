@@ -5,7 +5,7 @@ Each takes the radio space, the model and its address, and lives until it is can
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,11 +15,18 @@ from drivers.base import Setting
 from drivers.ble_virtual_ward import RadioSpace
 from drivers.hrs.frame import HeartRate
 from drivers.local_time import local_time
+from drivers.profile import parse
 from gateway.core.clock import Clock
 from gateway.demo.models import Wrist
-from gateway.demo.scenes_wired import SEED, STORY_S, taidoc_memory
+from gateway.demo.scenes_wired import SEED, STORY_S, path_of, taidoc_memory
 
 IBEACON = UUID("e2c56db5-dffb-48d2-b060-d0f5a71096e0")
+WINDOW, MOTION, HUMIDITY, TEMPERATURE = 0x2D, 0x21, 0x2E, 0x45  # BTHome's objects
+SEEN: Mapping[str, Sequence[Sequence[tuple[int, float]]]] = {  # by class of BTHome device, what it tells in turn
+    "door_contact": (((WINDOW, 0),), ((WINDOW, 1),)),
+    "motion_sensor": (((MOTION, 0),), ((MOTION, 1),)),
+    "room_sensor": (((HUMIDITY, 46), (TEMPERATURE, 22.4)),),
+}
 NAMESPACE, INSTANCE, CALLING_INSTANCE = bytes(range(10)), bytes(range(6)), bytes(range(1, 7))
 
 
@@ -70,11 +77,18 @@ async def band(air: Air, model: str) -> None:
     await _live(PolarBand(air.space, air.clock, air.address, wrist.take, pulse))
 
 
-async def button(air: Air, model: str) -> None:
-    """Pressed every STORY_S."""
+async def bthome(air: Air, model: str) -> None:
+    """A button is pressed every STORY_S; a door opens and closes, somebody walks by, or the room has a climate."""
     from drivers.bthome.peer import BthomeButton
+    from drivers.bthome.sensor_peer import BthomeSensor
 
-    one = BthomeButton(air.space, air.clock, air.address)
+    kind = parse(path_of("bthome", model))[0].device.class_name
+    if kind in SEEN:
+        sensor = BthomeSensor(air.space, air.clock, air.address)
+        for told in itertools.cycle(SEEN[kind]):
+            await sensor.tell(*told)
+            await air.clock.sleep(STORY_S / 10)
+    one = BthomeButton(air.space, air.clock, air.address, buttons=4 if model.endswith("4") else 1)
     while True:
         one.beacon()
         await air.clock.sleep(STORY_S / 10)
@@ -213,7 +227,7 @@ async def ring(air: Air, model: str) -> None:
 RADIO: dict[str, Scene] = {
     "hrs": strap,
     "polar_pmd": band,
-    "bthome": button,
+    "bthome": bthome,
     "beacon": pendant,
     "berry_bci_ble": bci,
     "nonin_ble": nonin,
@@ -231,7 +245,8 @@ RADIO: dict[str, Scene] = {
 def settings(family: str, model: str) -> Mapping[str, Setting]:
     """What the registry has to say of a device so that its scene means something."""
     if family == "bthome":
-        return {"purpose": "sos"}
+        sees = parse(path_of("bthome", model))[0].device.class_name in SEEN
+        return {} if sees else {"purpose": "sos"}
     if family == "polar_pmd":
         return {"position": "wrist"}
     if model == "eddystone_generic":

@@ -25,7 +25,8 @@ WIRED_MODELS = [model for model in models().values() if model.wired]
 RADIO_MODELS = [  # the first and the last of each family: most families do the same for all of theirs
     model
     for model in models().values()
-    if not model.wired and model.id in (FAMILIES[model.family].models[0], FAMILIES[model.family].models[-1])
+    if not model.wired
+    and (model.family == "bthome" or model.id in (FAMILIES[model.family].models[0], FAMILIES[model.family].models[-1]))
 ]
 
 
