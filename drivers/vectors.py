@@ -117,15 +117,23 @@ def implausible(values: Mapping[str, Any]) -> str:
         value = values.get(name)
         if value is not None and not QUANTITIES[quantity].plausible(float(value)):
             return name
-    return ""
+    lower, upper = values.get("diastolic_mmHg"), values.get("systolic_mmHg")
+    return "diastolic_mmHg" if lower is not None and upper is not None and lower >= upper else ""
 
 
 def _difference(name: str, values: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    if name not in values:
+    found = name if name in values else _reordered(name, values)
+    if not found:
         return "" if expected[name] is None else f"{name} is missing, expected {_shown(expected[name])}"
-    if same(values[name], expected[name]):
+    if same(values[found], expected[name]):
         return ""
-    return f"{name} is {_shown(values[name])}, expected {_shown(expected[name])}"
+    return f"{name} is {_shown(values[found])}, expected {_shown(expected[name])}"
+
+
+def _reordered(name: str, values: Mapping[str, Any]) -> str:
+    """The value's name that has the same words in another order (fast_spo2_percent, spo2_fast_percent); "" for none."""
+    words = sorted(name.split("_"))
+    return next((key for key in values if sorted(key.split("_")) == words), "")
 
 
 def same(found: Any, expected: Any) -> bool:

@@ -47,6 +47,18 @@ def test_a_value_that_nobody_can_have_counts_as_refused() -> None:
     assert judge({"kind": "2A5F", "hex": "0061004800"} | refused) != ""
 
 
+def test_pressures_in_the_wrong_order_count_as_refused() -> None:
+    refused = {"kind": "2A35", "expect": {"reject": True, "why": "implausible"}}
+    assert judge({"hex": "00500078005d00"} | refused) == ""
+    assert judge({"hex": "00780050005d00"} | refused) != ""
+
+
+def test_a_name_is_known_by_its_words_in_any_order() -> None:
+    fast = {"kind": "2A5F", "hex": "016100480060004700"}
+    assert judge(fast | {"expect": {"fast_spo2_percent": 96}}) == ""
+    assert "fast_spo2_percent is 96" in judge(fast | {"expect": {"fast_spo2_percent": 97}})
+
+
 @pytest.mark.parametrize(
     ("found", "expected", "equal"),
     [
