@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from drivers.gls.frame import (
 )
 from drivers.gls.racp import Answer, RecordCount, Request, decode_answer, decode_request, encode_answer, encode_request
 from drivers.hrs.frame import Rejected
+from drivers.vectors import same
 from gateway.core.errors import ProtocolError
 
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ble_gls.json").read_text(encoding="utf-8"))
+VECTORS = json.loads(
+    (Path(__file__).parents[2] / "vectors" / "ble_gls.json").read_text(encoding="utf-8"), parse_float=Decimal
+)
 EARLIEST, LATEST = datetime.fromisoformat("1582-01-01"), datetime.fromisoformat("9999-12-31T23:59")
 TIMES = st.none() | st.datetimes(EARLIEST, LATEST).map(lambda moment: moment.replace(microsecond=0))
 
@@ -50,7 +54,7 @@ def test_published_vector_is_decoded(case: dict[str, Any]) -> None:
             decode(data, {})
         return
     values = decode(data, {})
-    assert {name: values[name] for name in expect} == expect
+    assert {name: values[name] for name in expect if not same(values[name], expect[name])} == {}
 
 
 @given(st.binary(max_size=40))
