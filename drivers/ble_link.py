@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
@@ -18,6 +18,7 @@ from drivers.ble_ladder import SILENCE_S, Cures, Watchdog
 from drivers.ble_radio import (
     Advert,
     BleBackend,
+    Health,
     Heard,
     Mendable,
     Radio,
@@ -25,6 +26,7 @@ from drivers.ble_radio import (
     backend_bluez,
     backend_virtual,
 )
+from drivers.ble_seen import Sightings
 from drivers.ble_slots import SLOTS, Slots, Use
 from gateway.core.clock import Clock
 from gateway.core.errors import CarebedError, LinkError
@@ -61,18 +63,6 @@ class _Known:
     at: Stamp
 
 
-@dataclass(slots=True)
-class Health:
-    """What the adapter has counted since it was made."""
-
-    adverts: int = 0
-    scan_restarts: int = 0
-    connects: int = 0
-    connect_failures: int = 0
-    last_advert: Stamp | None = None
-    connected: set[str] = field(default_factory=set)
-
-
 class BleAdapter:
     """Owns one adapter: `run` scans for ever, `subscribe` and `connect` are for the drivers.
 
@@ -94,6 +84,7 @@ class BleAdapter:
         self.name = name
         self.scan_only = scan_only
         self.health = Health()
+        self.sightings = Sightings()
         self.slots = Slots(slots, on_full=self._slots_full)  # full: a connect waits, then fails within its time-out
         self._clock = clock
         self._backend = backend
@@ -106,6 +97,11 @@ class BleAdapter:
         self._waiting: dict[str, list[asyncio.Future[BLEDevice]]] = {}
         self._watchdog = Watchdog(f"radio {name}", clock, self._power_cycle, cures or Cures(), self._say)
         self._told_full: Stamp | None = None
+
+    @property
+    def scanning(self) -> bool:
+        """True while the adapter is open."""
+        return self._radio is not None
 
     def subscribe(
         self, address: str | None, callback: Callable[[Advert], None], *, lasting: bool = False
@@ -366,13 +362,12 @@ class BleAdapter:
         """Every advert comes through here: stamped first, listeners next, book-keeping last."""
         at = self._clock.now()
         address = device.address.upper()
-        listeners = [*self._listeners.get(address, ()), *self._listeners.get(None, ())]
-        if listeners:
-            uuids, services = tuple(data.service_uuids), data.service_data
-            advert = Advert(address, data.rssi, data.local_name, uuids, services, data.manufacturer_data, at)
-            for subscription in listeners:
-                self._tell(subscription, advert)
+        uuids, services = tuple(data.service_uuids), data.service_data
+        advert = Advert(address, data.rssi, data.local_name, uuids, services, data.manufacturer_data, at)
+        for subscription in (*self._listeners.get(address, ()), *self._listeners.get(None, ())):
+            self._tell(subscription, advert)
         self._remember(address, device, at)
+        self.sightings.hear(advert, device.details)
 
     def _tell(self, subscription: Subscription, advert: Advert) -> None:
         """A listener that fails has its owner told: it must not silence the next one's SOS button."""

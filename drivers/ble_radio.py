@@ -4,7 +4,7 @@ import asyncio
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from bleak import BleakClient, BleakScanner
@@ -67,6 +67,18 @@ class Subscription:
             self._listeners.remove(self)
         if not self.failed.done():
             self.failed.cancel()
+
+
+@dataclass(slots=True)
+class Health:
+    """What the adapter has counted since it was made."""
+
+    adverts: int = 0
+    scan_restarts: int = 0
+    connects: int = 0
+    connect_failures: int = 0
+    last_advert: Stamp | None = None
+    connected: set[str] = field(default_factory=set)
 
 
 class Radio(Protocol):

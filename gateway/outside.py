@@ -5,12 +5,13 @@ BlueZ is loaded by name and only where a radio asks for it, so that a box withou
 
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from drivers.base import Device
+from drivers.ble_doubt import Doubts
 from drivers.ble_ladder import Cures
 from drivers.ble_link import BleAdapter
 from drivers.catalogue import CLOCKED
@@ -28,10 +29,11 @@ Restart = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What is run until the box stops. parts: radios and BlueZ; supervisors: drivers."""
+    """What is run until the box stops. parts: radios and BlueZ; supervisors: drivers. radios: by name."""
 
     parts: tuple[PartSupervisor, ...]
     supervisors: tuple[Supervisor, ...]
+    radios: Mapping[str, BleAdapter]
 
 
 def open_outside(
@@ -46,12 +48,17 @@ def open_outside(
         log.error("%s: %s (%s)", misfit.device.id, misfit.reason, misfit.hint)
         detail = {"reason": misfit.reason, "hint": misfit.hint}
         pipeline.event(Event("device_fault", clock.now(), misfit.device.bed, misfit.device.id, detail))
-    radios = [link for link in links.values() if isinstance(link, BleAdapter)]
-    parts = [PartSupervisor(f"radio {radio.name}", radio.run, pipeline.event, clock) for radio in radios]
+    radios = {name: link for name, link in links.items() if isinstance(link, BleAdapter)}
+    for name, radio in radios.items():
+        radio.sightings.register(device.address for device in devices if device.link == name and device.address)
+    parts = [PartSupervisor(f"radio {radio.name}", radio.run, pipeline.event, clock) for radio in radios.values()]
+    if radios:
+        doubts = Doubts({name: radio.sightings for name, radio in radios.items()}, devices, clock, pipeline.event)
+        parts.append(PartSupervisor("model check", doubts.run, pipeline.event, clock))
     if bluez:
         host = _bluez_host(config, clock, devices, pipeline, restart_box)
         parts.append(PartSupervisor("bluetoothd", host.run, pipeline.event, clock))
-    return Outside(tuple(parts), tuple(Supervisor(driver, pipeline, clock) for driver in drivers))
+    return Outside(tuple(parts), tuple(Supervisor(driver, pipeline, clock) for driver in drivers), radios)
 
 
 def _in_zone(device: Device, time_zone: str) -> Device:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.base import Device
+from gateway.air import NOTHING, Air, AirState
 from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
 from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
 from gateway.devicebook import DeviceBook
@@ -99,6 +100,7 @@ class ReadModel:
         self._rooms: dict[str, str] = {}
         self._inventory_rev = 0
         self.devicebook = DeviceBook(clock, self._when)
+        self._air: Air = lambda: NOTHING
         self._blind: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
         self._last_event: dict[str, Event] = {}
@@ -133,6 +135,10 @@ class ReadModel:
     def watch_blind(self, read: Callable[[], Sequence[tuple[str, str, str]]]) -> None:
         """Show which rules see nothing: (rule, bed, quantity), as the engine says."""
         self._blind = read
+
+    def watch_air(self, read: Air) -> None:
+        """Show what the radios have heard lately."""
+        self._air = read
 
     def saw_measurement(self, measurement: Measurement) -> None:
         """A value older than the one known (the worker replays what it missed) does not become the newest."""
@@ -249,6 +255,10 @@ class ReadModel:
 
     def devices(self) -> tuple[DeviceState, ...]:
         return self.devicebook.states()
+
+    def air(self) -> AirState:
+        """Each radio with what it has heard lately."""
+        return self._air()
 
     def blind(self) -> tuple[BlindRule, ...]:
         """Rules that see nothing in a bed, each once."""

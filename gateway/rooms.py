@@ -14,6 +14,7 @@ from drivers.base import Device
 from drivers.capability import is_shared, sights
 from edge_rules.engine import Engine
 from gateway import readings
+from gateway.air import air_of
 from gateway.assemble import bed_scopes, device_scopes
 from gateway.commands import Commands
 from gateway.config import Config
@@ -102,6 +103,7 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     _connect(pipeline, store, uplinks, upstreams)
     _watch_gauges(read_model, store, worker)
     outside = open_outside(config, clock, devices, pipeline, restart)
+    read_model.watch_air(lambda: air_of(outside.radios, devices, clock))
     links = (PartSupervisor(f"uplink {name}", link.run, pipeline.event, clock) for name, link in uplinks.items())
     parts = (*links, *outside.parts)
     if rulebook.refused:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from gateway.air import AirState
 from gateway.commands import Answer, Commands, Done
 from gateway.readmodel import ReadModel
 from gateway.views import (
@@ -85,6 +86,7 @@ class Api:
             ("/uplinks", self.uplinks, list[UplinkState]),
             ("/inventory", self.inventory, Inventory),
             ("/blind", self.blind, list[BlindRule]),
+            ("/ble/seen", self.seen, AirState),
         ):
             self.router.add_api_route(path, handler, methods=["GET"], responses=_documented(answer))
         self.router.add_api_route("/stream", self.stream, methods=["GET"])
@@ -129,6 +131,10 @@ class Api:
     async def blind(self) -> Response:
         """Rules that see nothing in a bed, because no device there reports what they look at."""
         return _json(self._model.blind())
+
+    async def seen(self) -> Response:
+        """Each Bluetooth radio, and who was heard lately with the models it may be."""
+        return _json(self._model.air())
 
     async def stream(self) -> Response:
         """Server-sent events `changed` with revision and number of open alarms."""
