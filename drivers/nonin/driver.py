@@ -10,6 +10,7 @@ from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
 from drivers.coded_model import Key, code_for, line_of, profile_for
 from drivers.nonin import frame, spot
+from drivers.nonin.reader import Df8Reader, PacketReader
 from drivers.nonin.spot_driver import SpotDriver
 from drivers.oximeter import OximeterReader
 from drivers.profile import models_over
@@ -24,38 +25,6 @@ HERE = Path(__file__).parent
 SILENCE_S = 5.0  # every streaming format sends at least once a second
 BLE_SILENCE_S = 10.0
 ANSWER_S = 0.5  # to a request for another format
-TRUSTED = 3  # format 8 has no checksum: frames in a row before one is believed
-
-
-class PacketReader:
-    """Packets of format 2 or 7 to facts. The display values (-D) are never told: they outlive the finger by 10 s."""
-
-    def __init__(self, device: Device) -> None:
-        self._seconds = OximeterReader(device)
-
-    def take(self, packets: Sequence[frame.NoninPacket], at: Stamp, sink: Sink) -> None:
-        for packet in packets:
-            alarm = packet.has(frame.SENSOR_ALARM)
-            self._seconds.fault("sensor_disconnected", packet.has(frame.DISCONNECTED), at, sink)
-            self._seconds.fault("low_battery", packet.low_battery, at, sink)
-            worn = not (alarm or packet.has(frame.DISCONNECTED))
-            self._seconds.take(at, packet.raw, sink, worn=worn, **_values(packet.spo2_percent, packet.hr_bpm))
-
-
-class Df8Reader:
-    """Frames of format 8 to facts."""
-
-    def __init__(self, device: Device) -> None:
-        self._seconds = OximeterReader(device)
-
-    def take(self, frames: Sequence[frame.Df8], at: Stamp, sink: Sink) -> None:
-        for one in frames:
-            if one.unbroken < TRUSTED:
-                continue
-            self._seconds.fault("sensor_disconnected", one.disconnected, at, sink)
-            self._seconds.fault("low_battery", one.low_battery, at, sink)
-            worn = not (one.sensor_alarm or one.disconnected)
-            self._seconds.take(at, one.raw, sink, worn=worn, **_values(one.spo2_percent, one.pulse_bpm))
 
 
 def _values(spo2: int | None, pulse: int | None) -> dict[str, float | None]:
