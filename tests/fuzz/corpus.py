@@ -53,7 +53,16 @@ def profiles() -> tuple[tuple[str, Profile], ...]:
 def _as_promised(_: Profile, vector: Vector) -> Mapping[str, Any]:
     if vector.reject is not None:
         raise ProtocolError(f"{vector.reject}: as promised", hint="none")
-    return {name: None if value == "null" else value for name, value in vector.expect.items()}
+    return {name: _meant(value) for name, value in vector.expect.items()}
+
+
+def _meant(value: Any) -> Any:
+    """A promise as a decoder would keep it: TOML has no null."""
+    if isinstance(value, Mapping):
+        return {name: _meant(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_meant(one) for one in value]
+    return None if value == "null" else value
 
 
 def frames_of(family: str, kinds: Sequence[str] = ()) -> tuple[bytes, ...]:
