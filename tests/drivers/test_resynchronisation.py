@@ -82,6 +82,23 @@ def test_no_beginning_of_a_longer_frame_holds_back_more_than_two(target: Stream)
                 resynchronised(decoder, frame)
 
 
+@pytest.mark.parametrize("target", streams(), ids=name_of)
+def test_no_beginning_with_a_byte_changed_holds_back_more_than_two(target: Stream) -> None:
+    good = [frame for frame in target.frames if is_good(target, frame)]
+    if not good:
+        pytest.skip("no good frame among its vectors; its family has another stream")
+
+    @settings(max_examples=300, database=None)
+    @given(st.sampled_from(good), st.integers(1, 40), st.integers(0, 7), st.integers(0, 255), st.sampled_from(good))
+    def run(begun: bytes, kept: int, at: int, byte: int, frame: bytes) -> None:
+        begun = begun[: min(kept, len(begun) - 1)]
+        decoder = target.make()
+        decoder.feed(begun[:at] + bytes([byte]) + begun[at + 1 :])
+        resynchronised(decoder, frame)
+
+    run()
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_head_that_claims_the_longest_frame_gives_way_to_two(model: str) -> None:
     layout = layout_of(model)

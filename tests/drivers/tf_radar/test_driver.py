@@ -1,13 +1,16 @@
 """The 0x01 radar on a pseudo-terminal: rates as floats, no estimate is no number; with a bad cable too."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from drivers.base import Device
 from drivers.faulty_line import VirtualPort
+from drivers.profile_vectors import framed
 from drivers.serial_link import SerialPort
 from drivers.tf_radar.driver import FAMILY
+from drivers.tf_radar.frame import PROFILE, encode
 from drivers.tf_radar.peer import radar
 from gateway.core.clock import SystemClock
 from tests.drivers.ble_ward import running
@@ -46,3 +49,17 @@ async def test_a_fifth_of_the_writes_disturbed_costs_frames_but_never_a_wrong_nu
     assert set(sink.values("heart_rate")) == {62.0}
     assert set(sink.values("respiration_rate")) == {15.0}
     assert sink.rejects
+
+
+async def test_a_false_head_of_a_thousand_bytes_holds_back_two_frames_and_is_told(wire: VirtualPort) -> None:
+    clock, sink, layout = SystemClock(), RecordingSink(), framed(PROFILE).layout
+    false_head = layout.wrap(bytes(1024), b"\x0f\xff")[: layout.needed]
+    port = SerialPort(wire.path, clock, baud=115200)
+    async with running(FAMILY.make([RADAR], port, clock).run(sink)):
+        await until(lambda: port.is_open)
+        os.write(wire.fd, encode("0a15", 60.0) + false_head + encode("0a15", 61.0))
+        await until(lambda: sink.values("heart_rate") == [60.0])
+        os.write(wire.fd, encode("0a15", 62.0))
+        await until(lambda: sink.values("heart_rate") == [60.0, 61.0, 62.0])
+    assert sink.rejects["radar-2", "overtaken"] == 1
+    assert sink.raw["radar-2", "overtaken"].startswith(false_head)
