@@ -82,6 +82,8 @@ def _codec(codec: Table, transport: str, tests: Sequence[Table]) -> Iterator[Mis
             yield ("codec", name), f"transport {transport} has no characteristics"
     if "greeting" in codec and (transport == "ble-adv" or (transport == "ble-gatt" and "write" not in codec)):
         yield ("codec", "greeting"), "there is no characteristic to write it to: codec.write"
+    if "greeting_every_s" in codec and (transport != "ble-gatt" or "greeting" not in codec):
+        yield ("codec", "greeting_every_s"), "belongs to a ble-gatt device with a codec.greeting"
     family, kinds = codec.get("family"), [kind for kind in _list(codec.get("kinds")) if isinstance(kind, str)]
     if not isinstance(family, str):
         return

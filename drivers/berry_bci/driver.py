@@ -8,7 +8,7 @@ from typing import Any
 from drivers.base import Device, Family, Sink
 from drivers.berry_bci import frame
 from drivers.berry_bci.reader import BciReader, BerryReader, ContecBtReader, Maker
-from drivers.ble_gatt import Gatt
+from drivers.ble_gatt import Gatt, patience_s
 from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
 from drivers.coded_model import Key, code_for, line_of, profile_for
@@ -100,12 +100,14 @@ class BleOximeter:
     async def _stream(self, gatt: Gatt, decoder: ByteStream[Any], sink: Sink) -> None:
         await self._read_battery(gatt, sink)
         await gatt.notify(self._codec.notify or NOTIFY)
-        for command in self._codec.greeting:
-            await gatt.write(self._codec.write or WRITE, bytes.fromhex(command))
+        greeted = await self._greet(gatt)
+        every_s = patience_s(self._clock, self._codec.greeting_every_s) if self._codec.greeting_every_s else None
         reports = Reports(self._device, None, sink)
         heard = self._clock.now()
         while True:
             note = await gatt.next(BLE_SILENCE_S)
+            if every_s is not None and note.at.since_s(greeted) >= every_s:
+                greeted = await self._greet(gatt)
             frames, rejects = decoder.feed(note.data)
             reports.rejects(rejects)
             if frames:
@@ -115,6 +117,11 @@ class BleOximeter:
             elif note.at.since_s(heard) > BLE_SILENCE_S:
                 message = f"{gatt.address}: notifications, but no valid frame for {BLE_SILENCE_S:g} s"
                 raise LinkError(message, hint="is this the model that the registry names?")
+
+    async def _greet(self, gatt: Gatt) -> Stamp:
+        for command in self._codec.greeting:
+            await gatt.write(self._codec.write or WRITE, bytes.fromhex(command))
+        return self._clock.now()
 
     async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
         if not gatt.has(BATTERY_LEVEL):

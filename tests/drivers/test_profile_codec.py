@@ -96,6 +96,7 @@ MISTAKES = (
     Mistake("device.serial", 'serial = { baud = 19200, format = "8O1" }\n', "", of=(SERIAL,)),
     Mistake("device.match", 'class = "pulse', 'match = { services = ["1822"] }\nclass = "pulse', of=(SERIAL,)),
     Mistake("codec.notify", "[codec]\n", '[codec]\nnotify = "FF02"\n', of=(SERIAL,)),
+    Mistake("codec.greeting_every_s", "[codec]\n", "[codec]\ngreeting_every_s = 20\n", of=(SERIAL,)),
     Mistake("codec.write", "[codec]\n", '[codec]\nwrite = "FF01"\n', of=(SERIAL,)),
 )
 
