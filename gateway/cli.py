@@ -32,7 +32,7 @@ exit codes:
   0     done; for demo: everything that was expected happened
   1     failed; for demo: something that was expected did not happen
   2     the command line is wrong
-  69    no gateway is running (status), or one is running that must not (provision)
+  69    no gateway is running (status, scan, pair), or one is running that must not (provision)
   70    a part of the daemon ended that must not end; the service manager starts it again
   75    the page's port is taken, or another gateway is running
   78    the configuration or ward file has faults; each is printed with its line and a hint
@@ -44,6 +44,7 @@ examples:
   carebed provision import ward.toml --dry-run
   carebed run --config /etc/carebed/carebed.toml
   carebed status --json
+  carebed scan --new
   carebed simulate open_kiosk_1 --port ./kiosk
 """
 
@@ -95,6 +96,7 @@ def parser() -> Parser:
     status.add_argument("--json", action="store_true", help="as one JSON document")
     status.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
     _config_option(status)
+    _scan_options(command("scan", "list the Bluetooth devices that the running gateway has heard lately", _scan))
     _demo_options(command("demo", "play a story in a virtual ward with real protocols and a real broker", _demo))
     warm = command("warm", "compile and check the signal kernels, so that the first start is quick", _warm)
     warm.add_argument("--cache", type=Path, metavar="DIR", help="where to keep them; default: the usual place")
@@ -109,6 +111,13 @@ def parser() -> Parser:
 
 def _config_option(to: argparse.ArgumentParser) -> None:
     to.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+
+
+def _scan_options(scan: argparse.ArgumentParser) -> None:
+    scan.add_argument("--json", action="store_true", help="as one JSON document")
+    scan.add_argument("--new", action="store_true", help="only those that are not registered yet")
+    scan.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
+    _config_option(scan)
 
 
 def _demo_options(demo: argparse.ArgumentParser) -> None:
@@ -193,6 +202,13 @@ def _status(args: argparse.Namespace) -> int:
     return EXIT_CONFIG if status == control.SERVICE_UNAVAILABLE else EXIT_OK
 
 
+def _scan(args: argparse.Namespace) -> int:
+    from gateway import control, errands, radio_cli
+
+    texts = control.terminal_texts(args.lang)
+    return radio_cli.scan(errands.socket_path(args.config), texts, as_json=args.json, unregistered=args.new)
+
+
 def _demo(args: argparse.Namespace) -> int:
     from gateway import control
     from gateway.demo.run import main as play
@@ -259,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except CarebedError as error:
         print(f"carebed: {error}\n{error.hint}", file=sys.stderr)
-        return EXIT_NO_DAEMON if args.command in ("status", "provision") else EXIT_FAILED
+        return EXIT_NO_DAEMON if args.command in ("status", "provision", "scan", "pair") else EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader (head, less) has seen enough
