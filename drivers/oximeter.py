@@ -23,13 +23,18 @@ class OximeterReader:
         self._doubts = 0
         self._since: Stamp | None = None  # the second that is being gathered
         self._worn: bool | None = None
+        self._said: bool | None = None  # of a finger, by the last frame
         self._faults: dict[str, tuple[bool, int]] = {}  # told, and frames in a row that say otherwise
         self._battery: tuple[int, Stamp] | None = None
         self._values: dict[str, list[float]] = {}
 
     def take(self, at: Stamp, raw: bytes, sink: Sink, *, worn: bool | None, **values: float | None) -> None:
         """One frame. values: by quantity, None where the device has none; without a finger they are its imagination."""
-        self._doubts = self._doubts + 1 if worn is not None and worn != self._worn else 0
+        if worn is None or worn == self._worn:
+            self._doubts = 0
+        else:
+            self._doubts = self._doubts + 1 if worn == self._said else 1
+        self._said = worn
         if worn is not None and self._doubts >= self._agree:
             self._change(worn, at, raw, sink)
         if worn is not False and self._worn is not False:
