@@ -1,5 +1,6 @@
 """Models whose layout is code: every part out of place told at once, wrong vectors refused, blindness made known."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,3 +259,10 @@ def test_a_driver_is_told_what_its_file_lacks(tmp_path: Path) -> None:
         code_for(profile, {("berry20", None): "berry"})
     with pytest.raises(ConfigError, match="unknown model 'x'; known: berrymed_bci"):
         profile_for(Device("x", "berry_bci", "x", "p"), models)
+
+
+def test_an_installed_package_carries_every_profile() -> None:
+    project = tomllib.loads((DRIVERS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "*.toml" in project["tool"]["setuptools"]["package-data"]["*"]
+    for path in DRIVERS.glob("*/*.toml"):
+        assert (path.parent / "__init__.py").is_file(), f"{path.parent.name} is no package: its files stay behind"
