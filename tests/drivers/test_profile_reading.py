@@ -1,7 +1,7 @@
 """What a message is worth: limits, repeats, clocks and states; any bytes at all end as facts or as a refusal."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.base import Device
-from drivers.ble_values import Special, date_time_bytes, sfloat_word
+from drivers.ble_values import FIRST_YEAR, Special, date_time_bytes, sfloat_word
 from drivers.bls.frame import FAILED, Record
 from drivers.bls.frame import PROFILE as BLS
 from drivers.bls.frame import encode as pressure
@@ -189,7 +189,7 @@ def test_any_bytes_end_as_plausible_facts_or_as_a_refusal(
         assert abs(one.at.mono_ns) < 2**62
 
 
-@given(st.dates(), st.integers(0, 86_399))
+@given(st.dates(min_value=date(FIRST_YEAR, 1, 1)), st.integers(0, 86_399))
 def test_a_device_may_show_any_date(day: object, second: int) -> None:
     bench = Bench(BLS)
     shown = datetime.combine(day, datetime.min.time()) + timedelta(seconds=second)  # type: ignore[arg-type]
