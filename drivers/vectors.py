@@ -122,7 +122,7 @@ def implausible(values: Mapping[str, Any]) -> str:
 
 
 def _difference(name: str, values: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    found = name if name in values else _reordered(name, values)
+    found = name if name in values else _like(name, values, whole=expected[name] is None)
     if not found:
         return "" if expected[name] is None else f"{name} is missing, expected {_shown(expected[name])}"
     if same(values[found], expected[name]):
@@ -130,10 +130,15 @@ def _difference(name: str, values: Mapping[str, Any], expected: Mapping[str, Any
     return f"{name} is {_shown(values[found])}, expected {_shown(expected[name])}"
 
 
-def _reordered(name: str, values: Mapping[str, Any]) -> str:
-    """The value's name that has the same words in another order (fast_spo2_percent, spo2_fast_percent); "" for none."""
-    words = sorted(name.split("_"))
-    return next((key for key in values if sorted(key.split("_")) == words), "")
+def _like(name: str, values: Mapping[str, Any], *, whole: bool) -> str:
+    """The only value's name that has all words of `name`, in any order (fast_spo2_percent is spo2_fast_percent, and
+    tx_power_dBm is tx_power_dBm_at_0m); "" where there is none, or where several could be meant. whole: no words more.
+    """
+    words = set(name.split("_"))
+    fitting = [key for key in values if words <= set(key.split("_"))]
+    same_words = [key for key in fitting if words == set(key.split("_"))]
+    meant = same_words if same_words or whole else fitting
+    return meant[0] if len(meant) == 1 else ""
 
 
 def same(found: Any, expected: Any) -> bool:

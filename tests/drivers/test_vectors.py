@@ -57,6 +57,8 @@ def test_a_name_is_known_by_its_words_in_any_order() -> None:
     fast = {"kind": "2A5F", "hex": "016100480060004700"}
     assert judge(fast | {"expect": {"fast_spo2_percent": 96}}) == ""
     assert "fast_spo2_percent is 96" in judge(fast | {"expect": {"fast_spo2_percent": 97}})
+    assert judge(fast | {"expect": {"fast_spo2": 96}}) == ""
+    assert "spo2 is missing" in judge(fast | {"expect": {"spo2": 97}})  # three values could be meant
 
 
 @pytest.mark.parametrize(
