@@ -113,3 +113,12 @@ def test_units_of_devices_become_the_units_of_the_house(value: float, unit: str,
 def test_a_unit_nobody_knows_is_no_number() -> None:
     with pytest.raises(ValueError, match="no conversion from 'st' to 'kg'"):
         normalise("weight", 11.0, "st")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2d060101000000", "01000101000000", "10270101000000", "e8070d01000000", "e807021e000000", "e8070101183c3c"],
+)
+def test_what_is_no_date_is_refused(text: str) -> None:
+    with pytest.raises(ProtocolError, match="time"):
+        date_time(bytes.fromhex(text))
