@@ -222,6 +222,7 @@ def tiny_streams(draw: st.DrawFn) -> bytes:
 @settings(max_examples=600, database=None)
 @given(data=tiny_streams(), places=PLACES)
 @example(b"\xaa\x18" + 3 * Layout(TINY).wrap(b"\x01"), list(range(14)))
+@example(b"\xaa\x18" + Layout(TINY).wrap(b"\x01") + b"\x55" + Layout(TINY).wrap(b"\x01")[1:] + bytes(9), [])
 def test_any_chunking_gives_what_the_rule_says(data: bytes, places: list[int]) -> None:
     layout = Layout(TINY)
     frames, counts = slowly(layout, data)
@@ -229,6 +230,17 @@ def test_any_chunking_gives_what_the_rule_says(data: bytes, places: list[int]) -
     decoder.rejected.pop("noise", None)
     assert found == frames
     assert decoder.rejected == counts
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 100])
+def test_the_shortest_pair_overtakes_the_shortest_claim_that_holds_it(chunk_bytes: int) -> None:
+    layout = Layout(TINY.model_copy(update={"head": "05"}))
+    pair = layout.wrap(b"") * 2
+    data = b"\x05" + pair + b"\x00"
+    assert layout.claim(data, 0) == len(data) == 2 * layout.shortest + 2
+    found, decoder = heard(layout, [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)])
+    assert found == [pair[:3], pair[3:]]
+    assert decoder.rejected == {"overtaken": 1, "noise": 2}
 
 
 @given(places=PLACES)
