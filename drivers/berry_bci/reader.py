@@ -10,6 +10,7 @@ from drivers.spot_reading import tell
 from gateway.core.model import Stamp
 
 TRUSTED = 3  # packets in a row before one is believed: there is no checksum
+RATES_HZ = (1, 50, 100, 200)  # of BERRY frames, as each of them says
 LONGEST_INTERVAL_S = 3.0  # beats further apart than this are no interval
 
 
@@ -66,7 +67,8 @@ class BciReader:
 
 
 class BerryReader:
-    """Frames of one device to facts."""
+    """Frames of one device to facts. Their sum has 8 bits only: once in 256 times a frame that lost a byte passes with
+    the next one's first as its sum; its own sum then stands where the rate should."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -75,7 +77,9 @@ class BerryReader:
 
     def take(self, frames: Sequence[BerryFrame | BerryVersion], at: Stamp, sink: Sink) -> None:
         for frame in frames:
-            if isinstance(frame, BerryFrame):
+            if isinstance(frame, BerryFrame) and frame.rate_hz not in RATES_HZ:
+                sink.rejected(self._device.id, "rate", frame.raw)
+            elif isinstance(frame, BerryFrame):
                 self._take(frame, at, sink)
 
     def _take(self, frame: BerryFrame, at: Stamp, sink: Sink) -> None:
