@@ -1,4 +1,8 @@
-"""A scale that prints without end: told once each time it has settled."""
+"""A scale that prints without end: told once each time it has settled.
+
+A line has no checksum. Its length and its columns guard it against what is lost; against a digit that has become
+another one there is repetition alone: lines in a row must say the same.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +21,8 @@ from gateway.core.errors import ConfigError, Fault, ProtocolError
 from gateway.core.model import Event, Measurement, Stamp
 from gateway.core.quantities import QUANTITIES
 
+AGREE = 2  # lines in a row that say the same, of a weight or of an empty or moving scale; columns print five a second
+
 
 class LineScale:
     """One scale on its own port."""
@@ -29,7 +35,9 @@ class LineScale:
         self._profile = profile
         self._line = line
         self._decoder = LineDecoder(line)
-        self._settled = False
+        self._said: dict[str, float] = {}  # by the last line; empty while nothing has settled
+        self._alike = 0  # lines in a row that said so
+        self._told = False
         self._up = False
 
     async def run(self, sink: Sink) -> None:
@@ -43,7 +51,7 @@ class LineScale:
             )
             await stream.run(LineStream(self._line), lambda lines, at: self._take_all(lines, at, sink), sink)
         finally:
-            self._settled = self._up = False
+            self._said, self._alike, self._told, self._up = {}, 0, False, False
             self._port.close()
 
     def _take_all(self, lines: Sequence[bytes], at: Stamp, sink: Sink) -> None:
@@ -60,11 +68,14 @@ class LineScale:
         except ProtocolError as error:
             sink.rejected(self._device.id, str(error).split(":")[0], line)
             return
-        values = self._values(decoded)
-        settled = self._decoder.believed(decoded) and bool(values)
-        if settled and not self._settled:
-            self._tell(values, line, at, sink)
-        self._settled = settled
+        said = self._values(decoded) if self._decoder.believed(decoded) else {}
+        self._alike = self._alike + 1 if said == self._said else 1
+        self._said = said
+        if self._alike < AGREE:
+            return
+        if said and not self._told:
+            self._tell(said, line, at, sink)
+        self._told = bool(said)
 
     def _values(self, decoded: Decoded) -> dict[str, float]:
         found = {}
