@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from drivers.base import Device
-from drivers.faulty_line import VirtualPort
+from drivers.faulty_line import LineFault, VirtualPort
 from drivers.profile_models import load_model
 from drivers.r60abd1.driver import FAMILY, READY, SLEEP_MODE, SWITCHES
 from drivers.r60abd1.frame import PROFILE, encode
@@ -64,6 +64,7 @@ async def test_a_fifth_of_the_writes_disturbed_costs_frames_but_never_a_wrong_nu
     async with running(peer.run(), driver.run(sink)):
         await until(lambda: peer.line.written >= 400 and len(sink.values("heart_rate")) >= 60)
     assert sum(peer.line.disturbed.values()) > 40
+    assert set(peer.line.disturbed) == set(LineFault)
     assert set(sink.values("heart_rate")) == {77}
     assert set(sink.values("respiration_rate")) == {15}
     assert sink.rejects

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from drivers.base import Device
+from drivers.faulty_line import LineFault
 from drivers.serial_link import SerialPort
 from drivers.suntech.driver import FAMILY
 from drivers.suntech.frame import GET_CUFF, GET_RESULT, Reply, Result, encode, encode_command
@@ -108,7 +109,7 @@ async def test_over_a_line_with_a_fifth_of_the_writes_disturbed_what_is_told_is_
     assert set(told) <= {100.0 + number for number in range(40)}
     assert told == sorted(told)
     assert len(told) >= 20
-    assert bench.peer.line.disturbed
+    assert set(bench.peer.line.disturbed) == set(LineFault)
 
 
 async def test_silence_is_a_link_error() -> None:
