@@ -1,6 +1,7 @@
-"""Weight Measurement (2A9D): the layout is the profile's; here it is only compiled, and encoded for peers.
+"""Weight (2A9D) and Body Composition (2A9C): the layouts are the profile's; only compiled here, and encoded for peers.
 
-Source: Bluetooth Weight Scale Service; vectors in tests/vectors/ble_wss.json.
+Source: Bluetooth Weight Scale Service and Body Composition Service; vectors in tests/vectors/ble_wss.json and
+own_ble_wss.json.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,14 @@ from drivers.units import exactly
 
 PROFILE = Path(__file__).parent / "wss_generic.toml"
 UNSUCCESSFUL = 0xFFFF
+MASSES = ("muscle_mass", "fat_free_mass", "soft_lean_mass", "water_mass", "weight")
+COMPOSITION = {  # what vectors call the other fields of a body composition
+    "body_fat_percent": "body_fat",
+    "user_id": "user_id",
+    "basal_metabolism_kJ": "basal_metabolism",
+    "muscle_percent": "muscle_share",
+    "impedance_ohm": "impedance",
+}
 
 
 def decode(data: bytes) -> Decoded:
@@ -40,4 +49,16 @@ def _vector(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "weight_lb": weight, "weight_kg": kilograms, "height_in": height, "height_m": metres}
 
 
-VECTOR_DECODERS: dict[str, VectorDecoder] = {"2A9D": _vector}
+def _composition(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
+    decoded = decode_source(PROFILE, "2A9C", data)
+    values = decoded.values
+    found = {name: values[own] for name, own in COMPOSITION.items()}
+    found["time_local"] = date_text(values["time_local"])
+    for name in MASSES:
+        mass, unit = values[name], decoded.units.get(name, "kg")
+        found[f"{name}_kg"] = None if mass is None else exactly(mass, unit, "kg")
+    height, unit = values["height"], decoded.units.get("height", "m")
+    return found | {"height_m": None if height is None else exactly(height, unit, "cm") / 100}
+
+
+VECTOR_DECODERS: dict[str, VectorDecoder] = {"2A9D": _vector, "2A9C": _composition}
