@@ -118,7 +118,8 @@ class BleMeter(Meter):
             raise LinkError(message, hint=hint or "not a TaiDoc meter? look at its label, and register it by its model")
         if hint and not self._steered:
             self._steered = True
-            detail: dict[str, str | bool] = {"fault": "standard_service", "active": True, "hint": hint}
+            reason = "the meter offers the Bluetooth standard's service beside its own"
+            detail = {"fault": "standard_service", "reason": reason, "hint": hint}
             sink.event(Event("device_fault", self._clock.now(), self._device.bed, self._device.id, detail))
 
 

@@ -24,4 +24,4 @@ def better_family(kind: Kind, offers: Callable[[str], bool]) -> str:
     characteristics, family, model = FAMILIES[kind]
     if not any(offers(full_uuid(one)) for one in characteristics):
         return ""
-    return f"it speaks the standard's service: register it as family {family}, model {model}"
+    return f"register it as family {family}, model {model}"
