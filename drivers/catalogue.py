@@ -33,6 +33,7 @@ WHERE = {  # family: module and name
     "suntech": "drivers.suntech.driver:FAMILY",
     "colmi": "drivers.colmi.driver:FAMILY",
     "line_scale": "drivers.line_scale.driver:FAMILY",
+    "identity_reader": "drivers.identity_reader.driver:FAMILY",
 }
 SERIAL = ("serial", "modbus-rtu")  # transports whose link is a [[serial]] port; the others need a [[ble]] radio
 CLOCKED = frozenset(  # families whose devices keep a wall clock: they are told the site's zone
@@ -83,4 +84,5 @@ DELIVERS = {  # quantities a rule may expect of a device of this family, measure
     "suntech": frozenset(("systolic", "diastolic", "mean_arterial", "pulse_rate")),
     "colmi": frozenset(("pulse_rate", "spo2")),
     "line_scale": frozenset(("weight",)),
+    "identity_reader": _NOTHING,
 }

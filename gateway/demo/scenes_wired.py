@@ -231,6 +231,17 @@ async def column(wire: Wire, model: str) -> None:
     await scale.run()
 
 
+async def identity(wire: Wire, model: str) -> None:
+    """Somebody lays a card on it, or shows it a label, every STORY_S."""
+    from drivers.identity_reader.peer import ReaderPeer, shown_by
+
+    peer, sent = ReaderPeer(wire.fd, wire.clock, share=wire.share), shown_by(kind_of("identity_reader", model))
+    while True:
+        await wire.clock.sleep(STORY_S / 10)
+        await peer.show(sent)
+        await wire.clock.sleep(STORY_S)
+
+
 WIRED: dict[str, Scene] = {
     "bed_belt": belt,
     "modbus_rtu": slave,
@@ -241,6 +252,7 @@ WIRED: dict[str, Scene] = {
     "r60abd1": bed_radar,
     "tf_radar": breath_radar,
     "line_scale": column,
+    "identity_reader": identity,
 }
 LINES: dict[str, tuple[int, Format]] = {  # baud and format of families without a profile that says it
     "berry_bci": (115_200, "8N1"),

@@ -1,0 +1,1 @@
+"""Card readers and code scanners on a serial port."""
