@@ -20,6 +20,7 @@ WideType = Literal[
 ]
 WIDE_SIZES: dict[str, int] = SIZES | {"u24": 3, "sm16": 2, "sfloat": 2, "float32": 4, "datetime7": 7, "bits": 0}
 WHOLE = ("u8", "s8", "u16", "s16", "u24", "u32", "s32", "sm16")  # types whose raw number a condition may look at
+PLAIN = ("u8", "s8", "u16", "s16", "u24", "u32", "s32")  # whole numbers without a sign bit of their own kind
 Order = Literal["little", "big"]
 Scalar = bool | int | float | str
 
@@ -42,6 +43,15 @@ def _known_quantity(name: str) -> str:
 def _condition(text: str) -> str:
     parse(text)
     return text
+
+
+def _as_held(raw: int, kind: str) -> int:
+    """The number that a type reads from the bits of `raw`. ValueError when it has more bits than the type."""
+    span = 1 << 8 * WIDE_SIZES[kind]
+    if not -span // 2 <= raw < span:
+        raise ValueError(f"null {raw} does not fit {kind}")
+    held = raw % span
+    return held - span if kind.startswith("s") and held >= span // 2 else held
 
 
 Hex = Annotated[str, AfterValidator(_hex)]
@@ -74,6 +84,16 @@ class Value(Part):
     must_equal: int | None = None
     quantity: QuantityName | None = None
     note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_of_the_type(cls, given: Any) -> Any:
+        """Documents print the bits: 0x8000 of an s16 is its -32768. A null that the type cannot hold is a fault."""
+        kind = given.get("type", "u16") if isinstance(given, dict) and not given.get("type_if") else ""
+        nulls = given.get("null") if kind in PLAIN else None
+        if not isinstance(nulls, list | tuple) or not all(type(one) is int for one in nulls):
+            return given
+        return given | {"null": [_as_held(one, kind) for one in nulls]}
 
     @model_validator(mode="after")
     def _unit_of_quantity(self) -> "Value":

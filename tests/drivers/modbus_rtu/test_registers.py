@@ -61,6 +61,33 @@ def test_a_sentinel_is_not_measured_and_a_value_out_of_range_leaves_the_others_a
     assert [str(error).split(":")[0] for error in refused] == ["out_of_range"]
 
 
+@pytest.mark.parametrize("null", [0x8000, -32768])
+def test_a_sentinel_is_meant_by_its_bits_however_the_document_prints_it(null: int) -> None:
+    poll = poll_of(type="s16", scale=Decimal("0.1"), null=[null, 0x7FFF])
+    for raw, value in ((0x8000, None), (0x7FFF, None), (0xFFFF, -0.1), (0x8001, -3276.7), (0, 0)):
+        assert decode(poll, struct.pack(">H", raw)) == ({"x": value}, [])
+    assert encode(poll.field[0], None) == [0x8000]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_sentinel_of_32_bits_is_looked_for_in_the_devices_word_order(order: str) -> None:
+    poll = poll_of(type="s32", word_order=order, null=[0x80000000])
+    assert decode(poll, struct.pack(">2H", *encode(poll.field[0], None)))[0]["x"] is None
+    assert decode(poll, struct.pack(">2H", *encode(poll.field[0], -2)))[0]["x"] == -2
+
+
+def test_a_float_that_is_none_is_not_measured_and_an_endless_one_is_out_of_any_range() -> None:
+    poll = poll_of(type="f32", min=-40, max=85)
+    assert decode(poll, bytes.fromhex("7fc00000")) == ({"x": None}, [])
+    values, refused = decode(poll, bytes.fromhex("7f800000"))
+    assert (values, [str(error).split(":")[0] for error in refused]) == ({}, ["out_of_range"])
+
+
+def test_a_sentinel_that_the_type_cannot_hold_is_a_fault_of_the_profile() -> None:
+    with pytest.raises(ValueError, match="null 70000 does not fit u16"):
+        poll_of(null=[70000])
+
+
 def test_a_map_that_counts_from_one_is_asked_one_lower_and_the_count_comes_from_the_fields() -> None:
     entries = [{"name": "a", "register": 0}, {"name": "b", "register": 3, "type": "u32"}]
     poll = Poll.model_validate(
