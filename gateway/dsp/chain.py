@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from gateway.core.errors import WorkerError
 from gateway.core.model import Event, Measurement, SampleBlock
-from gateway.dsp.bed_chain import CHANNELS, BedChain
+from gateway.dsp import bed_chain
+from gateway.dsp.bed_chain import BedChain
 from gateway.dsp.fall_chain import FallChain
+from gateway.dsp.ppg_chain import ACC, PPG, PpgChain
 
-ACCELERATION = "acc"
+KNOWN = (ACC, *bed_chain.CHANNELS, PPG)
 MAX_RATE_HZ = 2000.0
 Result = Measurement | Event
 
@@ -33,6 +35,7 @@ class Chains:
         self._described: dict[str, _Described] = {}
         self._beds: dict[str, tuple[tuple[str | None, str], BedChain]] = {}
         self._falls: dict[str, tuple[tuple[str | None, str, float], FallChain]] = {}
+        self._pulses: dict[str, tuple[tuple[str | None, str], PpgChain]] = {}
 
     def describe(self, device: str, settings: Mapping[str, object], memory: Mapping[str, float]) -> None:
         """What is known of a device, before its first block. New settings start new chains at the next block."""
@@ -41,6 +44,7 @@ class Chains:
         if known is not None and known.settings != dict(settings):
             self._beds.pop(device, None)
             self._falls.pop(device, None)
+            self._pulses.pop(device, None)
 
     def feed(self, block: SampleBlock, *, phase: int = 0) -> list[Result]:
         """What this block completes. phase: samples of the current hop that came before a new chain's first block.
@@ -50,14 +54,19 @@ class Chains:
         _check(block)
         settings = self._described.setdefault(block.device, _Described()).settings
         bed = block.bed or _text(settings.get("bed"))
-        if block.channel == ACCELERATION:
-            return self._fall(block, bed, phase).feed(block)
+        if block.channel == PPG:
+            return [] if self._degraded else [*self._pulse(block, bed, phase).feed(block)]
+        if block.channel == ACC:
+            results = self._fall(block, bed, phase).feed(block)
+            return results + self._gate(block, bed)
         return self._bed(block, bed, phase).feed(block)
 
     def phase(self, block: SampleBlock) -> int:
         """Samples in the hop that this block's channel is filling now."""
-        if block.channel == ACCELERATION:
+        if block.channel == ACC:
             return self._falls[block.device][1].phase()
+        if block.channel == PPG:
+            return 0 if self._degraded else self._pulses[block.device][1].phase(PPG)
         return self._beds[block.device][1].phase(block.channel)
 
     def memory(self, device: str) -> dict[str, float]:
@@ -86,6 +95,20 @@ class Chains:
             entry[1].start(block.channel, block.rate_hz, phase)
         return entry[1]
 
+    def _pulse(self, block: SampleBlock, bed: str | None, phase: int) -> PpgChain:
+        key = (bed, block.start.boot_id)
+        entry = self._pulses.get(block.device)
+        if entry is None or entry[0] != key:
+            entry = (key, PpgChain(block.device, bed, self._described[block.device].settings))
+            self._pulses[block.device] = entry
+        if entry[1].rate_hz(block.channel) != block.rate_hz:
+            entry[1].start(block.channel, block.rate_hz, phase)
+        return entry[1]
+
+    def _gate(self, block: SampleBlock, bed: str | None) -> list[Result]:
+        """The acceleration tells the pulse of the same device, if it sends PPG, whether the limb moves."""
+        return [] if self._degraded else [*self._pulse(block, bed, 0).feed(block)]
+
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
@@ -94,12 +117,11 @@ def _text(value: object) -> str | None:
 def _check(block: SampleBlock) -> None:
     hint = "the driver's profile and the device disagree: compare its channel, rate and axes"
     what = f"{block.device} {block.channel}"
-    if block.channel != ACCELERATION and block.channel not in CHANNELS:
-        known = ", ".join((ACCELERATION, *CHANNELS))
-        raise WorkerError(f"{what}: no chain for this channel; known are {known}", hint=hint)
+    if block.channel not in KNOWN:
+        raise WorkerError(f"{what}: no chain for this channel; known are {', '.join(KNOWN)}", hint=hint)
     if not (math.isfinite(block.rate_hz) and 0.0 < block.rate_hz <= MAX_RATE_HZ):
         raise WorkerError(f"{what}: rate {block.rate_hz} Hz is not between 0 and {MAX_RATE_HZ:.0f}", hint=hint)
-    axes = (len(block.data), 3) if block.channel == ACCELERATION else (len(block.data),)
+    axes = (len(block.data), 3) if block.channel == ACC else (len(block.data),)
     if block.data.shape != axes:
         raise WorkerError(f"{what}: samples have shape {block.data.shape}, expected {axes}", hint=hint)
     if block.lost_before < 0:

@@ -75,6 +75,11 @@ class Window:
         self._filled += int(filtering.decimate(x, self._factor, self._phase, self.samples))
 
     @property
+    def pushed(self) -> int:
+        """Samples that have entered the window since the start or the last reset."""
+        return self._filled
+
+    @property
     def full(self) -> bool:
         """True once every sample of the window came from the signal."""
         return self._filled >= len(self.samples)

@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.errors import WorkerError
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import filtering, loading, periodicity
+from gateway.dsp.kernels import filtering, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats
 
 RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
@@ -73,6 +73,25 @@ def _autocorrelation_peak() -> list[float]:
     return [float(lag), float(height[0])]
 
 
+def _ppg() -> Floats:
+    """Eight seconds of a pulse wave at 25 Hz with a dicrotic notch: float64, shape (200,)."""
+    t = np.arange(200) / 25.0
+    x: Floats = np.sin(2 * np.pi * 1.2 * t) + 0.4 * np.sin(2 * np.pi * 2.4 * t + 0.8)
+    return x + 0.05 * np.sin(2 * np.pi * 0.3 * t)
+
+
+def _elgendi_peaks() -> list[float]:
+    x, found = _ppg(), np.zeros(200, dtype=np.int64)
+    count = peaks.elgendi_peaks(x, 25.0, np.array([0.111, 0.667, 0.07, 0.27]), np.zeros(201), found)
+    return [float(count), *map(float, found[:count]), float(peaks.vertex(x, int(found[1])))]
+
+
+def _msptd_peaks() -> list[float]:
+    found = np.zeros(200, dtype=np.int64)
+    count = peaks.msptd_peaks(_ppg(), 25, found)
+    return [float(count), *map(float, found[:count]), float(peaks.likeness(_ppg(), found[:count], 7, np.zeros(15)))]
+
+
 CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "fall": _fall,
     "occupancy": _occupancy,
@@ -80,6 +99,8 @@ CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "energy": _energy,
     "decimate": _decimate,
     "autocorrelation_peak": _autocorrelation_peak,
+    "elgendi_peaks": _elgendi_peaks,
+    "msptd_peaks": _msptd_peaks,
 }
 
 

@@ -66,7 +66,7 @@ def block(
     bed: str | None = "b-1",
 ) -> SampleBlock:
     """A block whose first sample was taken `at_s` after START."""
-    unit = {"bed.wave": "1", "bed.load": "kg", "acc": "[g]"}[channel]
+    unit = {"bed.load": "kg", "acc": "[g]"}.get(channel, "1")
     samples = np.asarray(data, dtype=np.float32)
     return SampleBlock(device, channel, START.plus_s(at_s), rate_hz, unit, samples, lost_before, bed)
 
@@ -89,3 +89,23 @@ def falling_wrist(fall_s: float, seconds: float, rate_hz: float = 52.0, *, peak_
     lying = t >= fall_s + 0.08
     acc[lying, 0], acc[lying, 2] = acc[lying, 2], acc[lying, 0]
     return acc
+
+
+def finger(
+    seconds: float,
+    rate_hz: float = 100.0,
+    *,
+    beats: Floats | None = None,
+    heart_rate: float = 66.0,
+    noise: float = 0.01,
+) -> Floats:
+    """A finger clip's PPG, about -1 to 1: a systolic wave and a dicrotic one at each beat, breath, drift, noise."""
+    rng = np.random.default_rng(11)
+    t = np.arange(round(seconds * rate_hz)) / rate_hz
+    wave: Floats = 0.15 * np.sin(2 * np.pi * 0.25 * t) + 0.2 * np.sin(2 * np.pi * 0.03 * t)
+    for beat in beat_times(seconds, heart_rate) if beats is None else beats:
+        first, end = round((beat - 0.1) * rate_hz), round((beat + 0.9) * rate_hz)
+        near = t[max(0, first) : end] - beat
+        wave[max(0, first) : end] += np.exp(-(((near - 0.2) / 0.085) ** 2))
+        wave[max(0, first) : end] += 0.38 * np.exp(-(((near - 0.45) / 0.12) ** 2))
+    return wave + noise * rng.standard_normal(len(t))

@@ -1,0 +1,115 @@
+"""A band's or a finger clip's PPG in, with its acceleration where it has one; pulse rate and intervals out.
+
+A worn band that sends no acceleration gives no rate: nobody could tell whether the arm moves. A finger clip may.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+
+from gateway.core.model import Measurement, SampleBlock, Stamp
+from gateway.core.quantities import quantity
+from gateway.dsp import pulse
+from gateway.dsp.estimate import Estimate
+from gateway.dsp.hops import Hop, Hopper
+from gateway.dsp.pulse import Pulse
+
+PPG, ACC = "ppg", "acc"
+HOP_S = 1.0
+MAX_FILL_S = 2.0
+SWINGING = ("wrist", "arm", "ankle")  # where a sensor moves with a limb
+UNKNOWN_G = math.inf  # motion of a limb that nobody measures
+PAIR_S = 0.5  # between the ends of a second of PPG and of the second of acceleration that judges it
+LAG_S = 2.5  # so long a second of PPG waits for its acceleration
+MOTION_KEPT = 64  # seconds of acceleration kept for PPG that comes later
+
+
+class PpgChain:
+    """One device. settings: position ("finger", "wrist", ...), ppg_full_scale (in the waveform's unit)."""
+
+    def __init__(self, device: str, bed: str | None, settings: Mapping[str, object]) -> None:
+        self._device, self._bed = device, bed
+        self._swings = settings.get("position") in SWINGING
+        full_scale = settings.get("ppg_full_scale", math.inf)
+        self._full_scale = float(full_scale) if isinstance(full_scale, int | float) else math.inf
+        self._waiting: deque[Hop] = deque()  # bounded by LAG_S
+        self._motion: deque[tuple[Stamp, float]] = deque(maxlen=MOTION_KEPT)  # full: the oldest go, unasked for
+        self._hoppers: dict[str, Hopper] = {}
+        self._pulse: Pulse | None = None
+        self.withheld = ""  # why the last second had no rate
+
+    def start(self, channel: str, rate_hz: float, phase: int = 0) -> None:
+        """(Re)start a channel at this rate; phase: see `Hopper`."""
+        full_scale = self._full_scale if channel == PPG else math.inf
+        self._hoppers[channel] = Hopper(rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase)
+        if channel == PPG:
+            self._pulse = Pulse(rate_hz) if rate_hz >= pulse.MIN_RATE_HZ else None
+
+    def rate_hz(self, channel: str) -> float | None:
+        """The rate at which a channel runs, None before it was started."""
+        hopper = self._hoppers.get(channel)
+        return hopper.rate_hz if hopper else None
+
+    def phase(self, channel: str) -> int:
+        """Samples in the hop that the channel is filling."""
+        return self._hoppers[channel].phase
+
+    def feed(self, block: SampleBlock) -> list[Measurement]:
+        """The seconds that this block completes, in order."""
+        hops = self._hoppers[block.channel].push(block)
+        if block.channel == ACC:
+            self._motion.extend((hop.at, _spread_g(hop)) for hop in hops)
+        else:
+            self._waiting.extend(hops)
+        results: list[Measurement] = []
+        while self._waiting and self._can_be_judged(self._waiting[0]):
+            hop = self._waiting.popleft()
+            results += self._tick(hop, self._motion_g(hop))
+        return results
+
+    def _can_be_judged(self, hop: Hop) -> bool:
+        """True when its acceleration is there, will not come, or is not to be had."""
+        if ACC not in self._hoppers:
+            return True
+        judged = bool(self._motion) and self._motion[-1][0].since_s(hop.at) >= -PAIR_S
+        return judged or self._waiting[-1].at.since_s(hop.at) > LAG_S
+
+    def _tick(self, hop: Hop, motion_g: float | None) -> list[Measurement]:
+        if self._pulse is None:
+            self.withheld = "slow"
+            return []
+        if hop.fresh:
+            self._pulse.reset()
+        second = self._pulse.step(hop.data, hop.real, motion_g)
+        self.withheld = second.withheld
+        now_s = self._pulse.elapsed_s
+        found = [
+            self._measured("ibi", Estimate(1e3 * each.length_s, 1.0, each.length_s), hop.at.plus_s(each.end_s - now_s))
+            for each in second.intervals
+        ]
+        return found + ([self._measured("pulse_rate", second.rate, hop.at)] if second.rate is not None else [])
+
+    def _motion_g(self, hop: Hop) -> float | None:
+        """Spread of the acceleration in the same second; infinite when it should be known and is not."""
+        unknown = UNKNOWN_G if self._swings or ACC in self._hoppers else None
+        return next((motion_g for at, motion_g in self._motion if abs(at.since_s(hop.at)) <= PAIR_S), unknown)
+
+    def _measured(self, name: str, estimate: Estimate, at: Stamp) -> Measurement:
+        return Measurement(
+            bed=self._bed,
+            device=self._device,
+            quantity=name,
+            value=estimate.value,
+            unit=quantity(name).unit,
+            at=at,
+            window_s=estimate.window_s,
+            quality=estimate.quality,
+            origin=pulse.ORIGIN,
+        )
+
+
+def _spread_g(hop: Hop) -> float:
+    """Standard deviation of the acceleration vector in a second, g; infinite when half of it is missing."""
+    return float(np.sqrt(np.nanvar(hop.data, axis=0).sum())) if hop.real >= 0.5 else UNKNOWN_G
