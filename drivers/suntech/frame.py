@@ -16,6 +16,8 @@ HOST, MODULE = 0x3A, 0x3E
 GET_RESULT, GET_CUFF, ABORT = b"\x79\x03\x00", b"\x79\x05\x00", b"\x79\x01\x00"
 SAFE = (GET_RESULT, GET_CUFF, ABORT)
 
+_COMMAND_BYTES = {0x20: 1, 0x56: 1, 0x79: 3}  # of what stands between head and checksum, by its first byte
+
 REPLIES = {0x4F: "accepted", 0x4B: "done", 0x42: "busy", 0x41: "aborted", 0x53: "sleeping", 0x4E: "invalid"}
 _BYTES = (4, 5, 7, 24)
 _CUFF_TAG = 1
@@ -131,6 +133,8 @@ def _command_vector(data: bytes, _context: Mapping[str, Any]) -> dict[str, Any]:
         raise ProtocolError(f"head: {data.hex()} is no host's frame", hint="a host's frame begins with 3A")
     if sum(data) & 0xFF:
         raise ProtocolError(f"checksum: the bytes of {data.hex()} do not sum to 0", hint="compare with the document")
+    if _COMMAND_BYTES.get(data[1], len(data) - 2) != len(data) - 2:  # a zero behind a frame leaves its sum as it is
+        raise ProtocolError(f"length: {data.hex()} is longer or shorter than its command", hint="compare the document")
     return {"direction": "to_module", "payload_hex": data[1:-1].hex()}
 
 
