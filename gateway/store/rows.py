@@ -25,7 +25,8 @@ TECHNICAL = frozenset((
     "uplink_lost", "uplink_back", "uplink_taken_over", "box_trouble", "box_recovered", "box_started", "box_stopped",
     "worker_lost", "worker_ready", "clock_stepped", "clock_drift", "configuration_changed", "records_read",
     "device_clock", "device_clock_unset", "charging_started", "charging_ended", "ble_slots_full", "pairing_refused",
-    "device_bonded", "identity_unknown", "bus_echo", "notifications_dropped", "model_doubted", "pairing_started", "pairing_failed",
+    "device_bonded", "identity_unknown", "bus_echo", "notifications_dropped", "model_doubted", "pairing_started",
+    "pairing_failed",
 ))  # fmt: skip  # any other kind is about a person and goes to "obs", so that none is missed among the technical ones
 
 PLAIN = b"\x01"  # msgpack of the dataclass, field by name: unknown fields are ignored, missing ones take their default
