@@ -30,6 +30,8 @@ class Reason(StrEnum):
     UPSTREAM_UNKNOWN = "upstream_unknown"
     STATION_UNKNOWN = "station_unknown"
     PERSON_UNKNOWN = "person_unknown"
+    READING_UNKNOWN = "reading_unknown"
+    BED_UNKNOWN = "bed_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ class IdentityDesk(Protocol):
         """"" when it was taken in, else the Reason's value for which it says nothing."""
 
 
+class ReadingDesk(Protocol):
+    """Who gives a reading of a shared device, that is nobody's, to the person whose it is."""
+
+    async def assign(self, reading: str, bed: str, resident: str, by: str, via: str) -> str:
+        """"" when it is committed, else the Reason's value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     """What may be asked. upstreams: names of the configured platforms."""
@@ -76,6 +85,7 @@ class Commands:
     desk: AlarmDesk
     upstreams: frozenset[str] = frozenset()
     identities: IdentityDesk | None = None
+    readings: ReadingDesk | None = None
 
     async def acknowledge(self, alarm_id: str, by: str, note: str, via: str, rev: int | None = None) -> Answer:
         """A named person has seen the alarm. rev: the revision they saw; refused when there is a newer one."""
@@ -104,6 +114,17 @@ class Commands:
             return Refused(Reason.ALARM_UNKNOWN, {"alarm": alarm_id}, alarm)
         return Done(await self.desk.received(alarm_id, upstream))
 
+
+    async def assign(self, reading: str, by: str, via: str, *, bed: str = "", resident: str = "") -> Refused | None:
+        """A named person says whose a reading is that nobody has claimed. None: done, and for good.
+
+        bed or resident (a pseudonym), or both when they agree.
+        """
+        if refusal := _check_person(by, ""):
+            return refusal
+        ask = self.readings.assign if self.readings is not None else None
+        doubt = Reason.READING_UNKNOWN.value if ask is None else await ask(reading, bed, resident, by.strip(), via)
+        return Refused(Reason(doubt), {"reading": reading}) if doubt else None
 
     def present(self, station: str, by: str, *, bed: str = "", resident: str = "") -> Refused | None:
         """Somebody showed at a shared device who they are: readings two minutes around now are theirs. None: done.

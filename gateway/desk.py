@@ -91,6 +91,32 @@ class IdentityDesk:
         return doubt
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingDesk:
+    """`gateway.commands.ReadingDesk`: committed first, then the reading is the person's, in books and upstream."""
+
+    pipeline: Pipeline
+    readings: Readings
+    store: Store
+
+    async def assign(self, reading: str, bed: str, resident: str, by: str, via: str) -> str:
+        owner, now = self.readings.bed_of(bed, resident), self.pipeline.now().stamp
+        if all(one.id != reading for one in self.readings.unassigned(now)):
+            return "reading_unknown"
+        if owner is None:
+            return "bed_unknown"
+        order = msgspec.json.encode((reading, owner, by, via))
+        await self.store.alarms.command(f"assign-{os.urandom(8).hex()}", "assign", order)
+        values = self.readings.assign(reading, owner, by, now)
+        if not values:  # somebody else was quicker
+            return "reading_unknown"
+        self.pipeline.assigned(values)
+        what = " ".join(sorted(one.quantity for one in values))
+        detail = {"reading": reading, "by": by, "via": via, "quantities": what}
+        self.pipeline.event(Event("reading_assigned", now, owner, values[0].device, detail))
+        return ""
+
+
 class PlatformAsks:
     """`upstream.ports.Asks` over the commands, so that a platform is checked exactly as the page is."""
 

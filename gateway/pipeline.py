@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PUBLISH_AFTER_S = 0.2  # real seconds: an SD card's fsync may take longer, a person on the floor may not
 GRACE_REAL_S = 1.0  # a demonstration's fast clock does not make the worker faster
+RULES_LOOK_BACK_S = 900.0  # a reading that is assigned later than this raises no alarm any more
 CATCH_UP_GRACE_S = 150.0  # real time that minutes wait for a worker that has fallen behind; its buffer holds 120 s
 
 
@@ -145,6 +146,18 @@ class Pipeline:
             if keep:
                 self._store.alarms.progress(alarm)
         self._outputs.show(self._engine.signals(self.now()))
+
+    def assigned(self, measurements: Sequence[Measurement]) -> None:
+        """A person has said whose a reading is. Rules look at a fresh one only: nobody is called for last night's."""
+        now = self._clock.now()
+        for one in measurements:
+            same_boot = one.at.boot_id == now.boot_id
+            if same_boot and now.since_s(one.at) <= RULES_LOOK_BACK_S:
+                self._keep(one)
+                continue
+            if same_boot:
+                self._watcher.saw_measurement(one)
+            self._store.journal.observation(one)
 
     def now(self, receipt: Stamp | None = None) -> Now:
         """The present for the rules: stamp, the site's local time, and when the fact's last byte really came."""

@@ -3,7 +3,7 @@
 Pure logic: facts in, facts out, no I/O and no clock. Nothing stored is ever changed. A reading of a shared kiosk is
 kept at once, without a bed and marked "unassigned"; when a card, QR code or badge says within two minutes whose it is,
 the same reading (device, quantity, moment) is told again with the bed and by what the person was known. The later row
-takes the place of the earlier one and never adds to it.
+takes the place of the earlier one and never adds to it. What nobody claimed a person may assign by hand (unassigned.py).
 """
 
 import math
@@ -16,6 +16,7 @@ from typing import Protocol
 from drivers.base import Device
 from gateway.core.model import Event, Measurement, Stamp, Status
 from gateway.core.quantities import QUANTITIES
+from gateway.unassigned import OpenReading, Unassigned, Utc
 
 SPOT = frozenset((
     "systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "weight", "height", "bmi",
@@ -27,6 +28,7 @@ FAILED = (Status.INVALID, Status.NOT_AVAILABLE)
 WINDOW_S = 120.0  # so long before or after a reading an identity counts (NEEDS S2)
 UNASSIGNED = "unassigned"
 IDENTITY = "identity_presented"
+BY_HAND = "hand:"  # and the name of who assigned it, where a card's reading has "card"
 MAX_IDENTITIES = 64  # of one shared device; the oldest goes first: a card every two seconds for two minutes
 MAX_WAITING = 64  # readings of one shared device that may still be assigned; the oldest stays unassigned
 
@@ -146,15 +148,17 @@ class Shared:
     """Readings of devices that many people use. Who it was is said by a card, never guessed.
 
     An identity is an event `identity_presented` with detail `bed` or `resident` (a pseudonym) and `by`. It belongs to
-    the shared device that it came from, that its detail `station` names, or that the reader's setting `identifies`
-    names. One person before the reading has it at once. With nobody before, whoever comes in the two minutes after has
+    the shared device that it came from, that its detail `station` names, or to those that the reader's setting
+    `identifies` names, parted by commas. One person before the reading has it at once. With nobody before, whoever comes in the two minutes after has
     it when these are over. Two people on the same side of it: nobody has it.
     """
 
     def __init__(self, shared: Iterable[str], devices: Sequence[Device], beds: Sequence[Occupied]) -> None:
         self._shared = frozenset(shared)
         self._stations = {
-            device.id: str(device.settings["identifies"]) for device in devices if "identifies" in device.settings
+            device.id: tuple(part.strip() for part in str(device.settings["identifies"]).split(","))
+            for device in devices
+            if "identifies" in device.settings
         }
         self._beds = {bed.id: bed.resident for bed in beds}
         self._seen: dict[str, deque[_Identity]] = {name: deque(maxlen=MAX_IDENTITIES) for name in self._shared}
@@ -171,16 +175,27 @@ class Shared:
 
     def presented(self, event: Event) -> None:
         """Somebody showed who they are. What names no bed, or contradicts itself, says nothing."""
-        station = self._station(event)
-        bed = self._bed(event)
-        if station is not None and bed is not None:
-            self._seen[station].append(_Identity(bed, str(event.detail.get("by", "identity")), event.at))
+        bed = self.bed_of(event.detail.get("bed", event.bed), event.detail.get("resident"))
+        for station in self._named(event) if bed is not None else ():
+            self._seen[station].append(_Identity(bed or "", str(event.detail.get("by", "identity")), event.at))
 
     def doubt(self, event: Event) -> str:
         """Why an identity says nothing: "station_unknown" or "person_unknown"; "" when it does say whose."""
-        if self._station(event) is None:
+        if not self._named(event):
             return "station_unknown"
-        return "person_unknown" if self._bed(event) is None else ""
+        bed = self.bed_of(event.detail.get("bed", event.bed), event.detail.get("resident"))
+        return "person_unknown" if bed is None else ""
+
+    def strangers(self) -> list[tuple[str, str]]:
+        """(reader, name) of each name in a setting `identifies` that is no shared device: its cards say nothing."""
+        return [(reader, name) for reader, names in self._stations.items() for name in names if name not in self._shared]
+
+    def withdraw(self, measurements: Iterable[Measurement]) -> None:
+        """A person has said whose these are: no card claims them any more."""
+        for one in measurements:
+            waiting = self._waiting.get(one.device, deque())
+            for other in [other for other in waiting if (other.at, other.quantity) == (one.at, one.quantity)]:
+                waiting.remove(other)
 
     def settle(self, now: Stamp) -> list[Measurement]:
         """Readings whose two minutes are over and whose person is known by now, with their bed."""
@@ -202,13 +217,15 @@ class Shared:
         before = [one for one in seen if 0.0 <= at.since_s(one.at) <= WINDOW_S]
         return before, [one for one in seen if 0.0 < one.at.since_s(at) <= WINDOW_S]
 
-    def _station(self, event: Event) -> str | None:
+    def _named(self, event: Event) -> tuple[str, ...]:
+        """The shared devices that an identity belongs to."""
         device = event.device or ""
-        named = (str(event.detail.get("station", "")), device, self._stations.get(device, ""))
-        return next((name for name in named if name in self._shared), None)
+        named = ((str(event.detail.get("station", "")),), (device,), self._stations.get(device, ()))
+        found = (tuple(name for name in names if name in self._shared) for names in named)
+        return next((names for names in found if names), ())
 
-    def _bed(self, event: Event) -> str | None:
-        bed, resident = event.detail.get("bed", event.bed), event.detail.get("resident")
+    def bed_of(self, bed: object, resident: object) -> str | None:
+        """The registered bed that these name together; None where they name none, or contradict each other."""
         of_resident = [name for name, who in self._beds.items() if resident is not None and who == resident]
         if bed is None:
             return of_resident[0] if len(of_resident) == 1 else None
@@ -231,9 +248,10 @@ class Readings:
 
     def __init__(
         self, shared: Iterable[str] = (), devices: Sequence[Device] = (), beds: Sequence[Occupied] = (),
-        told: Mapping[str, bytes] | None = None,
+        told: Mapping[str, bytes] | None = None, *, utc: Utc = lambda _: None,
     ) -> None:  # fmt: skip
-        """told: digests by device, as `Repeats.unsaved` handed them out under the device's key."""
+        """told: digests by device, as `Repeats.unsaved` handed them out under the device's key. utc: see Unassigned."""
+        self._open = Unassigned(utc)
         self._repeats = Repeats()
         for device, digests in (told or {}).items():
             self._repeats.load(device, digests)
@@ -259,7 +277,10 @@ class Readings:
 
     def claimed(self, measurement: Measurement) -> Measurement:
         """See `Shared.claimed`."""
-        return self._shared.claimed(measurement)
+        claimed = self._shared.claimed(measurement)
+        if claimed.assigned == UNASSIGNED:
+            self._open.keep(claimed)
+        return claimed
 
     def happened(self, event: Event) -> None:
         """Take in who presented themselves."""
@@ -272,7 +293,32 @@ class Readings:
 
     def settle(self, now: Stamp) -> list[Measurement]:
         """See `Shared.settle`."""
-        return self._shared.settle(now)
+        settled = self._shared.settle(now)
+        for one in settled:
+            self._open.settled(one)
+        return settled
+
+    def restore(self, stored: Iterable[Measurement]) -> None:
+        """Spot readings of earlier lives of the daemon, in order of their commit."""
+        self._open.restore(stored, UNASSIGNED)
+
+    def strangers(self) -> list[tuple[str, str]]:
+        """See `Shared.strangers`."""
+        return self._shared.strangers()
+
+    def unassigned(self, now: Stamp) -> tuple[OpenReading, ...]:
+        """What is nobody's and may be assigned, newest first."""
+        return self._open.listed(now)
+
+    def bed_of(self, bed: str, resident: str) -> str | None:
+        """See `Shared.bed_of`; "" names nothing."""
+        return self._shared.bed_of(bed or None, resident or None)
+
+    def assign(self, reading: str, bed: str, by: str, now: Stamp) -> tuple[Measurement, ...]:
+        """The reading's values as this bed's, told by a person; empty when it is not nobody's (any more)."""
+        taken = self._open.take(reading, now)
+        self._shared.withdraw(taken)
+        return tuple(replace(one, bed=bed, assigned=BY_HAND + by) for one in taken)
 
     def out_of_range(self, measurement: Measurement) -> Event | None:
         """The clinical event of a value beyond what the device can measure: each spot reading, and of a stream the

@@ -17,6 +17,7 @@ from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute
 from gateway.devicebook import DeviceBook
 from gateway.process import Usage
 from gateway.store.rows import TECHNICAL
+from gateway.unassigned import OpenReading
 from gateway.views import (
     AlarmState,
     BedState,
@@ -101,6 +102,7 @@ class ReadModel:
         self._inventory_rev = 0
         self.devicebook = DeviceBook(clock, self._when)
         self._air: Air = lambda: NOTHING
+        self._unassigned: Callable[[], Sequence[OpenReading]] = tuple
         self._blind: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
         self._last_event: dict[str, Event] = {}
@@ -139,6 +141,10 @@ class ReadModel:
     def watch_air(self, read: Air) -> None:
         """Show what the radios have heard lately."""
         self._air = read
+
+    def watch_unassigned(self, read: Callable[[], Sequence[OpenReading]]) -> None:
+        """Show the readings that are nobody's."""
+        self._unassigned = read
 
     def saw_measurement(self, measurement: Measurement) -> None:
         """A value older than the one known (the worker replays what it missed) does not become the newest."""
@@ -259,6 +265,10 @@ class ReadModel:
     def air(self) -> AirState:
         """Each radio with what it has heard lately."""
         return self._air()
+
+    def unassigned(self) -> tuple[OpenReading, ...]:
+        """Readings that nobody has claimed, newest first."""
+        return tuple(self._unassigned())
 
     def blind(self) -> tuple[BlindRule, ...]:
         """Rules that see nothing in a bed, each once."""

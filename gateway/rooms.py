@@ -21,7 +21,7 @@ from gateway.config import Config
 from gateway.core.clock import Clock
 from gateway.core.errors import StoreError
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
-from gateway.desk import AlarmDesk, IdentityDesk, PlatformAsks, PlatformReader, make_uplinks
+from gateway.desk import AlarmDesk, IdentityDesk, PlatformAsks, PlatformReader, ReadingDesk, make_uplinks
 from gateway.outside import open_outside
 from gateway.pipeline import Pipeline
 from gateway.readings import Readings
@@ -29,6 +29,7 @@ from gateway.readmodel import Identity, ReadModel
 from gateway.rulebook import Rulebook, open_rulebook
 from gateway.store.database import Store
 from gateway.supervise import PartSupervisor, Supervisor
+from gateway.unassigned import RESTORED
 from gateway.upstream.link import Link
 from gateway.upstream.ports import Birth
 from gateway.worker_link import WorkerLink, WorkerState
@@ -88,7 +89,8 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     read_model.watch_blind(engine.blind)
     inbox = _Inbox()
     worker = _worker(config, clock, read_model, inbox, devices)
-    worth = await _readings(store, beds, devices)
+    worth = await _readings(store, clock, beds, devices)
+    read_model.watch_unassigned(lambda: worth.unassigned(clock.now()))
     pipeline = Pipeline(
         clock, config.zone, config.site.mode, devices=devices, engine=engine, store=store, worker=worker,
         watcher=read_model, outputs=LocalSignals(read_model), readings=worth,
@@ -96,7 +98,7 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     inbox.pipeline = pipeline
     await _take_up(engine, pipeline, store, read_model)
     desk = AlarmDesk(engine, pipeline, store)
-    commands = Commands(desk, frozenset(upstreams), IdentityDesk(pipeline, worth))
+    commands = Commands(desk, frozenset(upstreams), IdentityDesk(pipeline, worth), ReadingDesk(pipeline, worth, store))
     reader = PlatformReader(read_model, store, await _birth(store, clock, rulebook))
     asks = PlatformAsks(commands, engine, pipeline)
     uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)
@@ -198,11 +200,20 @@ def _worker(
     return worker
 
 
-async def _readings(store: Store, beds: Sequence[Bed], devices: Sequence[Device]) -> Readings:
-    """With the stored records that the devices told in earlier lives of the daemon."""
+async def _readings(store: Store, clock: Clock, beds: Sequence[Bed], devices: Sequence[Device]) -> Readings:
+    """With the stored records that the devices told in earlier lives of the daemon, and what was nobody's then."""
+
+    def utc(at: Stamp) -> int | None:
+        anchor = clock.anchor() if at.boot_id == clock.boot_id else store.anchor_of(at)
+        return None if anchor is None else anchor.utc_ns_of(at)
+
     told = {device.id: await store.journal.setting(readings.SETTING + device.id) for device in devices}
     known = {device: digests for device, digests in told.items() if digests}
-    return Readings((device.id for device in devices if is_shared(device)), devices, beds, known)
+    worth = Readings((device.id for device in devices if is_shared(device)), devices, beds, known, utc=utc)
+    worth.restore(await store.journal.observations(RESTORED))
+    for reader, name in worth.strangers():
+        log.error("%s identifies %s, which is no shared device: its cards say nothing there", reader, name)
+    return worth
 
 
 async def _keep_presses(read_model: ReadModel, store: Store) -> None:
