@@ -75,6 +75,12 @@ _WORDS = (  # in the text of an error, hyphens and underscores as spaces
     (Cause.NO_SLOT, ("limited resources", "connection limit", "memory allocation", "connection slot")),
     (Cause.RADIO_OFF, ("not powered",)),
 )
+_REFUSALS = (  # the end of the name of BlueZ's error: what a person does about it
+    ("AuthenticationCanceled", "the pairing was broken off: start it again and stay near the device"),
+    ("AuthenticationRejected", "the device refuses: put it into its pairing mode, and remove it from every phone"),
+    ("AuthenticationTimeout", "nobody answered in time: start the pairing again, with the device in your hand"),
+)
+_REFUSED = "pair the device again: remove the old bond on both sides first"
 _DBUS = (
     ("InProgress", Cause.BUSY),
     ("UnknownObject", Cause.STALE),
@@ -123,7 +129,9 @@ def sorted_error(error: BaseException, subject: str) -> CarebedError:
         case Cause.AUTHENTICATION if isinstance(error, BleakGATTProtocolError):
             return PairingError(seen, hint="pair the device again: its bond is missing or was refused")
         case Cause.AUTHENTICATION:
-            return PairingError(seen, hint="pair the device again: remove the old bond on both sides first")
+            name = error.dbus_error if isinstance(error, BleakDBusError) else ""
+            hint = next((hint for end, hint in _REFUSALS if name.endswith(end)), _REFUSED)
+            return PairingError(seen, hint=hint)
         case Cause.BUSY:
             return LinkError(seen, hint="BlueZ is still busy with an earlier connection; it ends by itself in minutes")
         case Cause.RADIO_OFF:

@@ -26,6 +26,7 @@ from drivers.ble_radio import (
     backend_bluez,
     backend_virtual,
 )
+from drivers.ble_reserve import Reservations
 from drivers.ble_seen import Sightings
 from drivers.ble_slots import SLOTS, Slots, Use
 from gateway.core.clock import Clock
@@ -85,6 +86,7 @@ class BleAdapter:
         self.scan_only = scan_only
         self.health = Health()
         self.sightings = Sightings()
+        self.reservations = Reservations()
         self.slots = Slots(slots, on_full=self._slots_full)  # full: a connect waits, then fails within its time-out
         self._clock = clock
         self._backend = backend
@@ -132,17 +134,20 @@ class BleAdapter:
 
     @asynccontextmanager
     async def connect(
-        self, address: str, timeout_s: float = CONNECT_S, *, use: Use = Use.HELD
+        self, address: str, timeout_s: float = CONNECT_S, *, use: Use = Use.HELD, reserved: bool = False
     ) -> AsyncIterator[Gatt]:
         """A connection to `address` for the length of the block, its services known.
 
         Sits out the rest that its last failure earned it, then waits for a free slot and for the device's advert, each
-        at most `timeout_s` real seconds, then for its turn; a device that is not heard holds no slot.
+        at most `timeout_s` real seconds, then for its turn; a device that is not heard holds no slot. reserved: the
+        caller holds the device in `reservations`; everybody else waits for the end of that.
         LinkError, or PairingError when a bond is missing or was refused.
         """
         address = address.upper()
         self._watchdog.wanted = True
         try:
+            if not reserved:
+                await self.reservations.free(address)
             gatt = await self._linked(address, timeout_s, use)
         except CarebedError:
             self.health.connect_failures += 1
@@ -160,6 +165,10 @@ class BleAdapter:
                     await self._forget(address)
             finally:
                 self._release(address, use)
+
+    def linked(self, address: str) -> Gatt | None:
+        """The connection to `address` that somebody has now."""
+        return next((gatt for gatt in self._links if gatt.address == address.upper()), None)
 
     async def _linked(self, address: str, timeout_s: float, use: Use) -> Gatt:
         if self.scan_only:

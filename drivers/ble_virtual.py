@@ -19,7 +19,7 @@ from bleak.backends.descriptor import BleakGATTDescriptor
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
-from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
+from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from bleak.uuids import normalize_uuid_str
 from bumble import att, core, hci
 from bumble.device import Device, DeviceConfiguration, Peer
@@ -74,6 +74,10 @@ def _bleak_errors() -> Iterator[None]:
         yield
     except att.ATT_Error as error:
         raise BleakGATTProtocolError(int(error.error_code)) from error
+    except core.ProtocolError as error:
+        if error.error_namespace == "smp":  # as BlueZ says it: whatever the cause, the kernel knows one word for it
+            raise BleakDBusError("org.bluez.Error.AuthenticationFailed", [str(error.error_name)]) from error
+        raise BleakError(str(error)) from error
     except (core.BaseBumbleError, TimeoutError) as error:
         raise BleakError(str(error) or type(error).__name__) from error
     except asyncio.CancelledError as error:

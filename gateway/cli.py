@@ -45,6 +45,7 @@ examples:
   carebed run --config /etc/carebed/carebed.toml
   carebed status --json
   carebed scan --new
+  carebed pair cuff-1
   carebed simulate open_kiosk_1 --port ./kiosk
 """
 
@@ -97,6 +98,7 @@ def parser() -> Parser:
     status.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
     _config_option(status)
     _scan_options(command("scan", "list the Bluetooth devices that the running gateway has heard lately", _scan))
+    _pair_options(command("pair", "bond with a registered Bluetooth device while you stand before it", _pair))
     _demo_options(command("demo", "play a story in a virtual ward with real protocols and a real broker", _demo))
     warm = command("warm", "compile and check the signal kernels, so that the first start is quick", _warm)
     warm.add_argument("--cache", type=Path, metavar="DIR", help="where to keep them; default: the usual place")
@@ -118,6 +120,15 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
     scan.add_argument("--new", action="store_true", help="only those that are not registered yet")
     scan.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
     _config_option(scan)
+
+
+def _pair_options(pair: argparse.ArgumentParser) -> None:
+    pair.add_argument("device", metavar="DEVICE", help="its id in the registry; carebed status lists them")
+    pair.add_argument("--by", metavar="NAME", help="who pairs it, for the record; default: the user of this terminal")
+    pair.add_argument("--window", type=float, default=120.0, metavar="SECONDS", help="so long it may take; at most 300")
+    pair.add_argument("--passkey", type=int, metavar="DIGITS", help="what the device shows; default: it is asked for")
+    pair.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
+    _config_option(pair)
 
 
 def _demo_options(demo: argparse.ArgumentParser) -> None:
@@ -207,6 +218,15 @@ def _scan(args: argparse.Namespace) -> int:
 
     texts = control.terminal_texts(args.lang)
     return radio_cli.scan(errands.socket_path(args.config), texts, as_json=args.json, unregistered=args.new)
+
+
+def _pair(args: argparse.Namespace) -> int:
+    from getpass import getuser
+
+    from gateway import control, errands, radio_cli
+
+    order = radio_cli.Order(args.device, args.by or getuser(), args.window, args.passkey)
+    return radio_cli.pair(errands.socket_path(args.config), control.terminal_texts(args.lang), order)
 
 
 def _demo(args: argparse.Namespace) -> int:

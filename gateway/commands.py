@@ -32,6 +32,11 @@ class Reason(StrEnum):
     PERSON_UNKNOWN = "person_unknown"
     READING_UNKNOWN = "reading_unknown"
     BED_UNKNOWN = "bed_unknown"
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_BONDS_NOT = "device_bonds_not"
+    PAIRING_BUSY = "pairing_busy"
+    PAIRING_ASKS_NOT = "pairing_asks_not"
+    PASSKEY_INVALID = "passkey_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,25 @@ class ReadingDesk(Protocol):
         """"" when it is committed, else the Reason's value."""
 
 
+class PairingDesk(Protocol):
+    """Who pairs a device. Both answer "" when it was done, else the value of the Reason why not."""
+
+    async def start(self, device_id: str, by: str, via: str, window_s: float) -> str:
+        """Commit the order, then begin."""
+
+    def answer(self, passkey: int | None, *, agrees: bool | None) -> str:
+        """What the person before the device typed, or whether both show the same digits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """What may be asked. upstreams: names of the configured platforms."""
+    """What may be asked. upstreams: names of the configured platforms. pairing: None without a radio."""
 
     desk: AlarmDesk
     upstreams: frozenset[str] = frozenset()
     identities: IdentityDesk | None = None
     readings: ReadingDesk | None = None
+    pairing: PairingDesk | None = None
 
     async def acknowledge(self, alarm_id: str, by: str, note: str, via: str, rev: int | None = None) -> Answer:
         """A named person has seen the alarm. rev: the revision they saw; refused when there is a newer one."""
@@ -114,6 +130,19 @@ class Commands:
             return Refused(Reason.ALARM_UNKNOWN, {"alarm": alarm_id}, alarm)
         return Done(await self.desk.received(alarm_id, upstream))
 
+    async def pair(self, device: str, by: str, via: str, window_s: float) -> Refused | None:
+        """A named person stands before a device of the registry and pairs it; how far it is, the read model says."""
+        if refusal := _check_person(by, ""):
+            return refusal
+        start = self.pairing.start if self.pairing is not None else None
+        doubt = Reason.DEVICE_BONDS_NOT.value if start is None else await start(device, by.strip(), via, window_s)
+        return Refused(Reason(doubt), {"device": device}) if doubt else None
+
+    def pair_answer(self, passkey: int | None, *, agrees: bool | None) -> Refused | None:
+        """What the pairing under way asked for."""
+        answer = self.pairing.answer if self.pairing is not None else None
+        doubt = Reason.PAIRING_ASKS_NOT.value if answer is None else answer(passkey, agrees=agrees)
+        return Refused(Reason(doubt)) if doubt else None
 
     async def assign(self, reading: str, by: str, via: str, *, bed: str = "", resident: str = "") -> Refused | None:
         """A named person says whose a reading is that nobody has claimed. None: done, and for good.

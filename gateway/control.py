@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,18 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(path: Path, resource: str, texts: Texts) -> tuple[int, Any]:
-    """(status, JSON) of GET /api/v1/{resource}. LinkError when no daemon answers at the socket `path`."""
+def ask(path: Path, resource: str, texts: Texts, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    """(status, JSON) of GET /api/v1/{resource}, or of POST with a `body`.
+
+    LinkError when no daemon answers at the socket `path`.
+    """
     connection = _UnixConnection(path)
     try:
-        connection.request("GET", f"/api/v1/{resource}")
+        if body is None:
+            connection.request("GET", f"/api/v1/{resource}")
+        else:
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", f"/api/v1/{resource}", json.dumps(dict(body)), headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     except PermissionError as error:

@@ -14,11 +14,13 @@ from drivers.base import Device
 from drivers.ble_doubt import Doubts
 from drivers.ble_ladder import Cures
 from drivers.ble_link import BleAdapter
-from drivers.catalogue import CLOCKED
+from drivers.capability import profile_of
+from drivers.catalogue import CLOCKED, FAMILIES
 from gateway.assemble import make_drivers, make_links
 from gateway.config import Config
 from gateway.core.clock import Clock
 from gateway.core.model import Event
+from gateway.pairing import Book, PairingDesk
 from gateway.pipeline import Pipeline
 from gateway.supervise import PartSupervisor, Supervisor
 
@@ -34,12 +36,13 @@ class Outside:
     parts: tuple[PartSupervisor, ...]
     supervisors: tuple[Supervisor, ...]
     radios: Mapping[str, BleAdapter]
+    pairing: PairingDesk
 
 
 def open_outside(
-    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart
+    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart, book: Book
 ) -> Outside:
-    """A device nobody can drive is a fault of its own; the rest starts."""
+    """A device nobody can drive is a fault of its own; the rest starts. book: commits an order to pair."""
     bluez = any(radio.backend == "bluez" for radio in config.ble)
     cures = Cures(_restart_bluetoothd if bluez else None, restart_box)
     links = make_links(config, clock, on_event=pipeline.event, cures=cures)
@@ -55,10 +58,33 @@ def open_outside(
     if radios:
         doubts = Doubts({name: radio.sightings for name, radio in radios.items()}, devices, clock, pipeline.event)
         parts.append(PartSupervisor("model check", doubts.run, pipeline.event, clock))
+    supervisors = tuple(Supervisor(driver, pipeline, clock) for driver in drivers)
+
+    def wake(device: str) -> None:
+        for supervisor in supervisors:
+            if supervisor.answers_for(device):
+                supervisor.wake()
+
+    desk = PairingDesk(clock, devices, radios, book, pipeline.event, transport=_transport, on_bonded=wake)
+    parts.append(PartSupervisor("pairing", desk.run, pipeline.event, clock))
     if bluez:
-        host = _bluez_host(config, clock, devices, pipeline, restart_box)
+        person = desk if any(_bond(device) == "passkey" for device in devices) else None
+        host = _bluez_host(config, clock, devices, pipeline, restart_box, person)
+        desk.expect = host.agent.expect
         parts.append(PartSupervisor("bluetoothd", host.run, pipeline.event, clock))
-    return Outside(tuple(parts), tuple(Supervisor(driver, pipeline, clock) for driver in drivers), radios)
+    return Outside(tuple(parts), supervisors, radios, desk)
+
+
+def _transport(device: Device) -> str:
+    """How the device's family talks; "" for a family nobody knows."""
+    family = FAMILIES.get(device.family)
+    return family.transport if family is not None else ""
+
+
+def _bond(device: Device) -> str:
+    """What the device's model asks for: "none", "required" or "passkey"."""
+    profile = profile_of(device.family, device.model)
+    return profile.device.bond if profile is not None else "none"
 
 
 def _in_zone(device: Device, time_zone: str) -> Device:
@@ -69,9 +95,13 @@ def _in_zone(device: Device, time_zone: str) -> Device:
 
 
 def _bluez_host(
-    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart
+    config: Config, clock: Clock, devices: Sequence[Device], pipeline: Pipeline, restart_box: Restart,
+    person: PairingDesk | None,
 ) -> Any:
-    """The pairing agent and the Current Time service of this box: only enrolled addresses may bond."""
+    """The pairing agent and the Current Time service of this box: only enrolled addresses may bond.
+
+    person: who types passkeys, where a model asks for one; else the agent has neither keys nor display.
+    """
     enrolled = {device.address.upper() for device in devices}
     adapters = [radio.adapter or "hci0" for radio in config.ble if radio.backend == "bluez"]
 
@@ -83,7 +113,8 @@ def _bluez_host(
 
     host = importlib.import_module("drivers.bluez_host").BluezHost
     return host(
-        clock, adapters, allowed=enrolled.__contains__, on_event=pipeline.event, now=now, restart_box=restart_box
+        clock, adapters, allowed=enrolled.__contains__, on_event=pipeline.event, now=now, person=person,
+        restart_box=restart_box,
     )
 
 

@@ -15,6 +15,7 @@ from gateway.air import NOTHING, Air, AirState
 from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
 from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
 from gateway.devicebook import DeviceBook
+from gateway.pair_state import PairState
 from gateway.process import Usage
 from gateway.store.rows import TECHNICAL
 from gateway.unassigned import OpenReading
@@ -103,6 +104,7 @@ class ReadModel:
         self.devicebook = DeviceBook(clock, self._when)
         self._air: Air = lambda: NOTHING
         self._unassigned: Callable[[], Sequence[OpenReading]] = tuple
+        self._pairing: Callable[[], PairState] = PairState
         self._blind: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
         self._last_event: dict[str, Event] = {}
@@ -145,6 +147,10 @@ class ReadModel:
     def watch_unassigned(self, read: Callable[[], Sequence[OpenReading]]) -> None:
         """Show the readings that are nobody's."""
         self._unassigned = read
+
+    def watch_pairing(self, read: Callable[[], PairState]) -> None:
+        """Show how far the newest pairing is."""
+        self._pairing = read
 
     def saw_measurement(self, measurement: Measurement) -> None:
         """A value older than the one known (the worker replays what it missed) does not become the newest."""
@@ -265,6 +271,10 @@ class ReadModel:
     def air(self) -> AirState:
         """Each radio with what it has heard lately."""
         return self._air()
+
+    def pairing(self) -> PairState:
+        """The newest pairing; its device is "" before the first one."""
+        return self._pairing()
 
     def unassigned(self) -> tuple[OpenReading, ...]:
         """Readings that nobody has claimed, newest first."""

@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -104,7 +104,11 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     uplinks = make_uplinks(config, clock, store, reader, asks, pipeline.event)
     _connect(pipeline, store, uplinks, upstreams)
     _watch_gauges(read_model, store, worker)
-    outside = open_outside(config, clock, devices, pipeline, restart)
+    outside = open_outside(
+        config, clock, devices, pipeline, restart, lambda key, order: store.alarms.command(key, "pair", order)
+    )
+    commands = replace(commands, pairing=outside.pairing)  # beside the device and not from afar: no platform pairs
+    read_model.watch_pairing(outside.pairing.state)
     read_model.watch_air(lambda: air_of(outside.radios, devices, clock))
     links = (PartSupervisor(f"uplink {name}", link.run, pipeline.event, clock) for name, link in uplinks.items())
     parts = (*links, *outside.parts)

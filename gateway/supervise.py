@@ -89,6 +89,16 @@ class Supervisor:
         self._failures = 0
         self._failure = ""  # the last unexpected one
         self._lost: set[str] = set()
+        self._rest: asyncio.Future[None] | None = None
+
+    def answers_for(self, device: str) -> bool:
+        """Whether this driver is the one of `device`."""
+        return any(one.id == device for one in self._driver.devices)
+
+    def wake(self) -> None:
+        """What kept the driver from its device has been mended: try now, and not when the rest is over."""
+        if self._rest is not None:
+            self._rest.cancel()
 
     async def run(self) -> None:
         """Run the driver for ever; ends only by cancellation."""
@@ -108,7 +118,16 @@ class Supervisor:
             _stop_if_told()
             if self._clock.now().since_s(started) >= STEADY_S:
                 self._failures, self._failure = 0, ""
-            await self._clock.sleep(PAIRING_BACKOFF_S if pairing else self._backoff_s())
+            await self._sleep(PAIRING_BACKOFF_S if pairing else self._backoff_s())
+
+    async def _sleep(self, seconds: float) -> None:
+        """Rest until the time is over or somebody wakes us."""
+        self._rest = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({self._rest})
+        finally:
+            self._rest.cancel()
+            self._rest = None
 
     def _backoff_s(self) -> float:
         step_s = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway.air import AirState
-from gateway.commands import Answer, Commands, Done
+from gateway.commands import Answer, Commands, Done, Refused
+from gateway.pair_state import WINDOW_S, PairState
 from gateway.readmodel import ReadModel
 from gateway.views import (
     AlarmState,
@@ -68,6 +69,22 @@ class Identity(BaseModel):
     resident: str = ""
 
 
+class Pair(BaseModel):
+    """by: who stands before the device. window_s: so long it may take, at most 300."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: str
+    window_s: float = WINDOW_S
+
+
+class PairAnswer(BaseModel):
+    """passkey: the six digits that the device shows; agrees: whether it shows the same ones as this gateway."""
+
+    model_config = ConfigDict(extra="forbid")
+    passkey: int | None = None
+    agrees: bool | None = None
+
+
 class Api:
     """Handlers of /api/v1; `router` holds their routes."""
 
@@ -87,10 +104,13 @@ class Api:
             ("/inventory", self.inventory, Inventory),
             ("/blind", self.blind, list[BlindRule]),
             ("/ble/seen", self.seen, AirState),
+            ("/pairing", self.pairing, PairState),
         ):
             self.router.add_api_route(path, handler, methods=["GET"], responses=_documented(answer))
         self.router.add_api_route("/stream", self.stream, methods=["GET"])
         self.router.add_api_route("/alarms/{alarm_id}/acknowledge", self.acknowledge, methods=["POST"])
+        self.router.add_api_route("/devices/{device}/pair", self.pair, methods=["POST"])
+        self.router.add_api_route("/pairing/answer", self.pair_answer, methods=["POST"])
         self.router.add_api_route("/identities", self.identify, methods=["POST"])
         self.router.add_api_route("/alarms/{alarm_id}/close", self.close, methods=["POST"])
 
@@ -136,6 +156,10 @@ class Api:
         """Each Bluetooth radio, and who was heard lately with the models it may be."""
         return _json(self._model.air())
 
+    async def pairing(self) -> Response:
+        """How far the newest pairing is, and what it asks of the person before the device."""
+        return _json(self._model.pairing())
+
     async def stream(self) -> Response:
         """Server-sent events `changed` with revision and number of open alarms."""
         if self._stream.full:
@@ -154,15 +178,27 @@ class Api:
             return refusal
         return _answer(await self._commands.close(alarm_id, body.outcome, body.by, "api", body.rev))
 
+    async def pair(self, request: Request, device: str, body: Pair) -> Response:
+        """Somebody stands before the device: pair it. GET /api/v1/pairing tells how it goes."""
+        if refusal := _from_elsewhere(request):
+            return refusal
+        return self._paired(await self._commands.pair(device, body.by, "api", body.window_s))
+
+    async def pair_answer(self, request: Request, body: PairAnswer) -> Response:
+        """The passkey, or whether the digits are the same."""
+        if refusal := _from_elsewhere(request):
+            return refusal
+        return self._paired(self._commands.pair_answer(body.passkey, agrees=body.agrees))
+
+    def _paired(self, refused: Refused | None) -> Response:
+        return _json(self._model.pairing(), 202) if refused is None else _told(refused)
 
     async def identify(self, request: Request, body: Identity) -> Response:
         """Somebody showed a card, QR code or badge at a shared device."""
         if refusal := _from_elsewhere(request):
             return refusal
         refused = self._commands.present(body.station, body.by, bed=body.bed, resident=body.resident)
-        if refused is None:
-            return _json({"station": body.station})
-        return JSONResponse({"error": refused.reason.value, "hint": "", **refused.values}, STATUS_ELSE)
+        return _json({"station": body.station}) if refused is None else _told(refused)
 
 
 def _from_elsewhere(request: Request) -> Response | None:
@@ -175,7 +211,9 @@ def _from_elsewhere(request: Request) -> Response | None:
 
 
 def _answer(answer: Answer) -> Response:
-    if isinstance(answer, Done):
-        return _json(alarm_summary(answer.alarm))
+    return _json(alarm_summary(answer.alarm)) if isinstance(answer, Done) else _told(answer)
+
+
+def _told(answer: Refused) -> Response:
     content = {"error": answer.reason.value, "hint": "", **answer.values}
     return JSONResponse(content, STATUS.get(answer.reason, STATUS_ELSE))

@@ -16,7 +16,10 @@ SPOT = (
     "systolic", "diastolic", "mean_arterial", "pulse_rate", "spo2", "body_temperature", "glucose", "ketone",
     "uric_acid", "cholesterol", "haematocrit", "haemoglobin", "lactate", "weight",
 )  # fmt: skip
-STATUS = {Reason.ALARM_UNKNOWN: 404, Reason.REVISION_STALE: 409, Reason.ALREADY_CLOSED: 409}
+STATUS = {
+    Reason.ALARM_UNKNOWN: 404, Reason.REVISION_STALE: 409, Reason.ALREADY_CLOSED: 409, Reason.DEVICE_UNKNOWN: 404,
+    Reason.PAIRING_BUSY: 409, Reason.PAIRING_ASKS_NOT: 409,
+}  # fmt: skip
 STATUS_ELSE = 422
 DONE = ("acknowledge", "close")
 

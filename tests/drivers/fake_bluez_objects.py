@@ -172,8 +172,11 @@ class DeviceObject(ServiceInterface):
 
     @dbus_method(name="Pair")
     async def pair(self) -> None:
-        reply = await self._bluez.ask_agent("RequestAuthorization", "o", [self._device.path])
-        if reply.message_type is MessageType.ERROR:
+        shown = self._device.passkey
+        asked = "RequestAuthorization" if shown is None else "RequestPasskey"
+        reply = await self._bluez.ask_agent(asked, "o", [self._device.path])
+        refused = reply.message_type is MessageType.ERROR
+        if refused or (shown is not None and list(reply.body) != [shown]):
             raise DBusError("org.bluez.Error.AuthenticationFailed", "Authentication Failed")
         self.bond()
 
@@ -251,12 +254,16 @@ class CharacteristicObject(ServiceInterface):
 
 @dataclass
 class FakeDevice:
-    """One peripheral. answers: to the next Connects. remembered: characteristics of BlueZ's (stale) cache."""
+    """One peripheral. answers: to the next Connects. remembered: characteristics of BlueZ's (stale) cache.
+
+    passkey: what it shows when it is paired, and expects to be typed.
+    """
 
     adapter: str
     address: str
     characteristics: tuple[str, ...]
     bonded: bool = False
+    passkey: int | None = None
     identity: str = ""
     remembered: tuple[str, ...] | None = None
     value: bytes = b"value"
