@@ -3,7 +3,7 @@
 Pure logic: facts in, facts out, no I/O and no clock. Nothing stored is ever changed. A reading of a shared kiosk is
 kept at once, without a bed and marked "unassigned"; when a card, QR code or badge says within two minutes whose it is,
 the same reading (device, quantity, moment) is told again with the bed and by what the person was known. The later row
-takes the place of the earlier one and never adds to it. What nobody claimed a person may assign by hand (unassigned.py).
+takes the place of the earlier one and never adds to it. What nobody claimed may be assigned by hand (unassigned.py).
 """
 
 import math
@@ -149,8 +149,8 @@ class Shared:
 
     An identity is an event `identity_presented` with detail `bed` or `resident` (a pseudonym) and `by`. It belongs to
     the shared device that it came from, that its detail `station` names, or to those that the reader's setting
-    `identifies` names, parted by commas. One person before the reading has it at once. With nobody before, whoever comes in the two minutes after has
-    it when these are over. Two people on the same side of it: nobody has it.
+    `identifies` names, parted by commas. One person before the reading has it at once. With nobody before, whoever
+    comes in the two minutes after has it when these are over. Two people on the same side of it: nobody has it.
     """
 
     def __init__(self, shared: Iterable[str], devices: Sequence[Device], beds: Sequence[Occupied]) -> None:
@@ -188,7 +188,8 @@ class Shared:
 
     def strangers(self) -> list[tuple[str, str]]:
         """(reader, name) of each name in a setting `identifies` that is no shared device: its cards say nothing."""
-        return [(reader, name) for reader, names in self._stations.items() for name in names if name not in self._shared]
+        named = [(reader, name) for reader, names in self._stations.items() for name in names]
+        return [(reader, name) for reader, name in named if name not in self._shared]
 
     def withdraw(self, measurements: Iterable[Measurement]) -> None:
         """A person has said whose these are: no card claims them any more."""
