@@ -18,6 +18,7 @@ from gateway.web.access import Guard
 from gateway.web.api import Api
 from gateway.web.live import LiveStream
 from gateway.web.pages import Pages
+from gateway.web.readings import Readings
 from gateway.web.render import Renderer, Surroundings
 
 STATIC = Path(__file__).with_name("static")
@@ -39,6 +40,7 @@ def create_app(
     stream = LiveStream(model, clock)
     app.state.close_streams = stream.close
     app.include_router(Pages(model, commands, renderer).router)
+    app.include_router(Readings(model, commands, renderer).router)
     app.include_router(Api(model, commands, stream).router)
     _guard(app, host, hosts)
 

@@ -19,7 +19,7 @@ from gateway.web.access import form_token, remember_token
 LANGUAGE_COOKIE = "carebed_language"
 YEAR_S = 365 * 86_400
 HTML_LANGUAGE = {"zh": "zh-Hans", "en": "en", "fr": "fr"}
-PAGES = ("ward", "alarms", "devices", "system")
+PAGES = ("ward", "alarms", "readings", "devices", "system")
 
 _environment = Environment(
     loader=PackageLoader("gateway.web"),
