@@ -31,6 +31,7 @@ from gateway.demo.scenes_wired import LINES, WIRED, Wire, path_of
 NEAR = 6  # models that are offered for a name there is not
 MOST_TCP_PORT = 65535
 OTHER_END = "/dev/serial/by-id/..."  # of a real cable: only the gateway's machine knows its name
+WIRED_SETTINGS = {"identity_reader": {"identifies": "kiosk-1"}}
 ADDRESS = "F2:CA:4E:BE:D0:01"
 Said = Callable[[str], None]
 Living = asyncio.Task[None]
@@ -225,7 +226,7 @@ def _entries(model: Model, link: str, address: str) -> str:
 def settings_of(model: Model) -> dict[str, str | int | float | bool]:
     """What the registry has to say so that this scene means something."""
     if model.wired:
-        return {}
+        return dict(WIRED_SETTINGS.get(model.family, {}))
     from gateway.demo.scenes_radio import settings
 
     return dict(settings(model.family, model.id))
