@@ -98,6 +98,11 @@ def parser() -> Parser:
     status.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
     _config_option(status)
     _scan_options(command("scan", "list the Bluetooth devices that the running gateway has heard lately", _scan))
+    unclaimed = command("readings", "list what was measured on shared devices and nobody claimed", _readings)
+    unclaimed.add_argument("--json", action="store_true", help="as one JSON document")
+    unclaimed.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
+    _config_option(unclaimed)
+    _assign_options(command("assign", "say whose an unclaimed reading is, by your name and for good", _assign))
     _pair_options(command("pair", "bond with a registered Bluetooth device while you stand before it", _pair))
     _demo_options(command("demo", "play a story in a virtual ward with real protocols and a real broker", _demo))
     warm = command("warm", "compile and check the signal kernels, so that the first start is quick", _warm)
@@ -113,6 +118,15 @@ def parser() -> Parser:
 
 def _config_option(to: argparse.ArgumentParser) -> None:
     to.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+
+
+def _assign_options(assign: argparse.ArgumentParser) -> None:
+    assign.add_argument("reading", metavar="READING", help="its name as `carebed readings` lists it")
+    assign.add_argument("--bed", required=True, metavar="BED", help="the bed of the person whose it is")
+    assign.add_argument("--by", required=True, metavar="NAME", help="your name or staff number")
+    assign.add_argument("--yes", action="store_true", help="do not ask again")
+    assign.add_argument("--lang", choices=("zh", "en", "fr"), help="language of the answer; default: the terminal's")
+    _config_option(assign)
 
 
 def _scan_options(scan: argparse.ArgumentParser) -> None:
@@ -182,6 +196,9 @@ def _profile_options(profile: argparse.ArgumentParser) -> None:
     )
 
 
+ASKING = ("status", "provision", "scan", "pair", "readings", "assign")  # commands that ask the running daemon
+
+
 def version() -> str:
     """The installed version; "unknown" in a source tree that was never installed."""
     try:
@@ -218,6 +235,22 @@ def _scan(args: argparse.Namespace) -> int:
 
     texts = control.terminal_texts(args.lang)
     return radio_cli.scan(errands.socket_path(args.config), texts, as_json=args.json, unregistered=args.new)
+
+
+def _readings(args: argparse.Namespace) -> int:
+    from gateway import control, errands, reading_cli
+
+    return reading_cli.readings(errands.socket_path(args.config), control.terminal_texts(args.lang), as_json=args.json)
+
+
+def _assign(args: argparse.Namespace) -> int:
+    from gateway import control, errands, reading_cli
+
+    def sure(question: str) -> bool:
+        return args.yes or input(f"{question} [y/N] ").strip().lower() in ("y", "yes", "o", "oui", "是")
+
+    order = reading_cli.Order(args.reading, args.bed, args.by)
+    return reading_cli.assign(errands.socket_path(args.config), control.terminal_texts(args.lang), order, sure)
 
 
 def _pair(args: argparse.Namespace) -> int:
@@ -295,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except CarebedError as error:
         print(f"carebed: {error}\n{error.hint}", file=sys.stderr)
-        return EXIT_NO_DAEMON if args.command in ("status", "provision", "scan", "pair") else EXIT_FAILED
+        return EXIT_NO_DAEMON if args.command in ASKING else EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader (head, less) has seen enough
