@@ -219,9 +219,14 @@ class BumbleClient(BaseBleakClient):
             )
 
     async def disconnect(self) -> None:
+        """When both ends hang up at once, bumble 0.0.236 returns although the caller was cancelled: told again here."""
         if self._connection is not None:
+            task = asyncio.current_task()
+            before = task.cancelling() if task is not None else 0
             with _bleak_errors():
                 await self._connection.disconnect()
+            if task is not None and task.cancelling() > before:
+                raise asyncio.CancelledError
 
     async def pair(self, *_: Any, **__: Any) -> None:
         """With a bond it returns at once, as BlueZ's does."""
