@@ -339,6 +339,12 @@ def _conflicts(ward: _Parsed, present: Rows) -> Iterator[Fault]:
             if row[key] is not None and row[key] not in together[target]:
                 yield _fault(ward, kind, row["id"], key, f"{row[key]} is no {target} of this file or of this box",
                              f"add a [[{target}]] with this id, or mend the id")  # fmt: skip
+    for row in ward.rows["device"].values():
+        named = json.loads(row["settings"]).get("identifies", "")
+        for name in (part.strip() for part in str(named).split(",") if part.strip()):
+            if name not in together["device"]:
+                yield _fault(ward, "device", row["id"], "settings", f"identifies {name}, which is no device here",
+                             "name the kiosks that the reader stands at, as their ids")  # fmt: skip
     yield from _doubles(ward, together, "bed", ("resident",), "nobody lies in two beds: free the other bed first")
     yield from _doubles(ward, together, "device", ("link", "family", "address"), "each device has its own address")
 

@@ -7,14 +7,18 @@ import msgspec
 import pytest
 
 from drivers.base import Device
+from drivers.identity_reader.driver import FAMILY, IdentityReader
+from drivers.identity_reader.frame import Piece, encode_label
+from drivers.serial_link import SerialPort
 from gateway.commands import Commands, Reason
 from gateway.core.clock import ManualClock
 from gateway.core.model import Alarm, Measurement, Stamp
 from gateway.desk import AlarmDesk, ReadingDesk
 from gateway.readings import UNASSIGNED, Readings
 from gateway.unassigned import KEPT_S, MAX_OPEN, Unassigned, reading_id
+from tests.drivers.recording_sink import RecordingSink
 from tests.gateway.test_pipeline import ANNE, Box, box_in
-from tests.gateway.test_readings import BEDS, BERT, DEVICES, at, house, measured, shown
+from tests.gateway.test_readings import BEDS, BERT, DEVICES, Bed, at, house, measured, shown
 
 NOON_NS = 1_800_000_000 * 10**9
 
@@ -102,6 +106,21 @@ def test_a_reader_that_stands_at_two_kiosks_speaks_for_both_and_for_no_other() -
     beds = [readings.claimed(measured(device=name)).bed for name in ("kiosk", "kiosk-2", "kiosk-3")]
     assert beds == [ANNE, ANNE, None]
     assert readings.strangers() == [("reader", "kiosk-9")]
+
+
+def test_a_label_held_before_a_real_scanner_gives_the_kiosks_reading_to_its_resident() -> None:
+    clock, sink = ManualClock(), RecordingSink()
+    scanner = Device("scan-1", "identity_reader", "code_scanner", "port", settings={"identifies": "kiosk"})
+    driver = FAMILY.make([scanner], SerialPort("none", clock), clock)
+    assert isinstance(driver, IdentityReader)
+    resident = "p-4T8W2K9M"
+    driver.take(Piece(encode_label(resident)), at(-20), sink)
+    readings = Readings(["kiosk"], [*DEVICES[:1], scanner], [Bed(ANNE, resident), *BEDS[1:]])
+    for event in sink.events:
+        assert readings.doubt(event) == ""
+        readings.happened(event)
+    given = readings.claimed(measured())
+    assert (given.bed, given.assigned) == (ANNE, "qr")
 
 
 # -- through the books ------------------------------------------------------------------------------------------------

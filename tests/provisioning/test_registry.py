@@ -237,3 +237,12 @@ async def test_a_fault_leaves_everything_as_it_was(store: Store, tmp_path: Path)
     text = WARD.replace("101 garden side", "changed").replace('bed = "b-5E6F7G8H"', 'bed = "b-00000000"')
     await faults_of(store, ward(tmp_path, text))
     assert (await registry.beds(), await registry.devices(), await registry.rooms()) == before
+
+
+async def test_a_reader_stands_at_kiosks_that_are_registered(store: Store, tmp_path: Path) -> None:
+    reader = '[[device]]\nid = "reader-1"\nfamily = "identity_reader"\nmodel = "rdm6300"\nlink = "usb-1"\n'
+    text = f'{WARD}{reader}[device.settings]\nidentifies = "climate-1, kiosk-9"\n'
+    (fault,) = await faults_of(store, ward(tmp_path, text))
+    assert (fault.key, "kiosk-9" in fault.message) == ("device[4].settings", True)
+    result = await Registry(store).import_file(ward(tmp_path, text.replace(", kiosk-9", "")))
+    assert "device reader-1" in result.added
