@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from drivers.byte_stream import ByteStream, Cut, only_frame
+from drivers.byte_stream import SizedStream, only_frame
 from gateway.core.errors import ProtocolError
 
 RECORD_3230 = "0aad7ea0-0d60-11e2-8e3c-0002a5d5c51b"
@@ -19,6 +19,7 @@ GET_TIME = bytes.fromhex("02720003")
 FORMATS = (2, 7, 8, 13)
 
 _HEAD_13, _HEAD_TIME = b"\x00\x02\x00\x0d", b"\x02\xf2\x06"
+_HEAD_BYTES, _TIME_BYTES = 6, 10
 _LEAST_DATA, _MOST_DATA = 14, 32  # later firmware may append; more than this is no record
 _DATA_13 = struct.Struct(">8BHHBB")
 _3230 = struct.Struct(">BBBHHBH")
@@ -61,8 +62,11 @@ class Record3230(NamedTuple):
     pulse_bpm: int | None
 
 
-class SpotStream(ByteStream[SpotCheck | ClockReply]):
+class SpotStream(SizedStream[SpotCheck | ClockReply]):
     """Data format 13 and answers about the clock, on one line. A damaged record counts as "checksum": answer NAK."""
+
+    def __init__(self) -> None:
+        super().__init__(_TIME_BYTES)
 
     def lead(self, buffer: bytes, at: int) -> int:
         while at < len(buffer):
@@ -72,28 +76,22 @@ class SpotStream(ByteStream[SpotCheck | ClockReply]):
             at += 1
         return at
 
-    def cut(self, buffer: bytes, at: int) -> Cut[SpotCheck | ClockReply] | str | None:
-        if buffer[at] == _HEAD_TIME[0]:
-            return _cut_time(buffer[at : at + 10])
-        head = buffer[at : at + 6]
-        if len(head) < 6:
-            return None
+    def claim(self, buffer: bytes, at: int) -> int:
+        head = buffer[at : at + _HEAD_BYTES]
+        if head.startswith(_HEAD_TIME[:1]):
+            return _TIME_BYTES
+        if len(head) < _HEAD_BYTES:
+            return 0
         size = int.from_bytes(head[4:], "big")
-        if not _LEAST_DATA <= size <= _MOST_DATA:
+        return size + 8 if _LEAST_DATA <= size <= _MOST_DATA else _HEAD_BYTES
+
+    def whole(self, raw: bytes) -> SpotCheck | ClockReply | str:
+        if raw[0] == _HEAD_TIME[0]:
+            return ClockReply(_moment(2000 + raw[3], *raw[4:9])) if raw[-1] == 3 else "tail"
+        if len(raw) == _HEAD_BYTES:
             return "length"
-        raw = buffer[at : at + size + 8]
-        if len(raw) < size + 8:
-            return None
         data = raw[6:-2]
-        if raw[-1] != 3 or sum(data) & 0xFF != raw[-2]:
-            return "checksum"
-        return len(raw), _spot(data, raw)
-
-
-def _cut_time(raw: bytes) -> Cut[SpotCheck | ClockReply] | str | None:
-    if len(raw) < 10:
-        return None
-    return (10, ClockReply(_moment(2000 + raw[3], *raw[4:9]))) if raw[-1] == 3 else "tail"
+        return _spot(data, raw) if raw[-1] == 3 and sum(data) & 0xFF == raw[-2] else "checksum"
 
 
 def _spot(data: bytes, raw: bytes) -> SpotCheck:

@@ -29,6 +29,7 @@ class SpotDriver:
         self._zone = zone_of(device)
         self._told: OrderedDict[str, None] = OrderedDict()  # full: the oldest is forgotten
         self._offset_s: float | None = None  # of the clock that dated the records kept until now
+        self._low_battery = False
         self._asked: Stamp | None = None  # for the time; answered, as far as is known
 
     async def run(self, sink: Sink) -> None:
@@ -109,6 +110,8 @@ class SpotDriver:
         return at.plus_s(-age_s) if 0 <= age_s * 1e9 <= at.mono_ns else None
 
     def _tell_battery(self, check: SpotCheck, at: Stamp, sink: Sink) -> None:
-        if check.low_battery:
-            detail: dict[str, str | bool] = {"fault": "low_battery", "active": True}
+        """Once when the battery is low, once when it is not any more."""
+        if check.low_battery != self._low_battery:
+            self._low_battery = check.low_battery
+            detail: dict[str, str | bool] = {"fault": "low_battery", "active": check.low_battery}
             sink.event(Event("device_fault", at, self._device.bed, self._device.id, detail))
