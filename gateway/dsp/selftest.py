@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.errors import WorkerError
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import filtering, loading, peaks, periodicity
+from gateway.dsp.kernels import breathing, filtering, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats
 
 RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
@@ -73,6 +73,27 @@ def _autocorrelation_peak() -> list[float]:
     return [float(lag), float(height[0])]
 
 
+def _breath() -> Floats:
+    """Forty seconds of breath at 5 Hz that deepens, and stops for six seconds: float64, shape (200,), no NaN."""
+    t = np.arange(200) / 5.0
+    x: Floats = (0.4 + 0.02 * t) * np.sin(2 * np.pi * 0.22 * t + 0.3 * np.sin(0.4 * t))
+    x += 0.1 * np.sin(2 * np.pi * 0.5 * t)
+    x[110:140] *= 0.1
+    return x
+
+
+def _rises() -> list[float]:
+    found = np.zeros(200)
+    count = breathing.rises(_breath(), 0.02, 0.15, found)
+    return [float(count), *map(float, found[:count])]
+
+
+def _largest_swing() -> list[float]:
+    x = _breath()
+    x[7] = math.nan
+    return [float(breathing.largest_swing(x)), float(breathing.largest_swing(x[112:132]))]
+
+
 def _ppg() -> Floats:
     """Eight seconds of a pulse wave at 25 Hz with a dicrotic notch: float64, shape (200,)."""
     t = np.arange(200) / 25.0
@@ -99,6 +120,8 @@ CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "energy": _energy,
     "decimate": _decimate,
     "autocorrelation_peak": _autocorrelation_peak,
+    "rises": _rises,
+    "largest_swing": _largest_swing,
     "elgendi_peaks": _elgendi_peaks,
     "msptd_peaks": _msptd_peaks,
 }

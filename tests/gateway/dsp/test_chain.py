@@ -54,7 +54,7 @@ def test_every_second_in_bed_has_its_measurements_with_their_origin_and_unit() -
     assert count["respiration_rate"] == 61
     for r in results:
         assert isinstance(r, Measurement)
-        assert r.origin in {"occupancy/1", "movement/1", "heart/1", "respiration/1", "vital/1"}
+        assert r.origin in {"occupancy/1", "movement/1", "heart/1", "respiration/2", "vital/1"}
         assert r.unit == quantity(r.quantity).unit
         assert quantity(r.quantity).plausible(r.value)
         assert 0.0 < r.quality <= 1.0
@@ -127,7 +127,7 @@ def test_a_short_gap_lowers_quality_and_a_long_one_starts_the_windows_afresh() -
     short, long = after(1.0), after(20.0)
     quality = {round(r.at.since_s(START)): r.quality for r in short if isinstance(r, Measurement)
                and r.quantity == "respiration_rate"}  # fmt: skip
-    assert quality[60] > 0.99 > quality[65] > 0.95
+    assert quality[60] > quality[65] > 0.95
     assert set(range(50, 120)) <= quality.keys()
     assert not set(range(81, 115)) & values(long, "respiration_rate").keys()
     assert not set(range(81, 89)) & values(long, "heart_rate").keys()
