@@ -6,8 +6,6 @@ numba is imported only after the cache has been checked, because loading a damag
 """
 
 import argparse
-import ctypes
-import gc
 import importlib.metadata
 import logging
 import os
@@ -18,6 +16,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import worker_cpu, worker_memory
 from gateway.core import messages, warm
 from gateway.core.clock import SystemClock
 from gateway.core.errors import WorkerError
@@ -38,15 +37,12 @@ class Warmth:
     seconds: float
 
 
-def _facts() -> tuple[str, ...]:
+def _facts(cpu: str) -> tuple[str, ...]:
     """What the machine code depends on: sources and options, versions, CPU and Python."""
-    from llvmlite import binding  # type: ignore[import-untyped]
-
     dsp = Path(__file__).parent / "dsp"
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numba", "llvmlite", "numpy")]
     kernels = "".join(path.read_text(encoding="utf-8") for path in sorted((dsp / "kernels").glob("*.py")))
-    cpu = f"{platform.machine()} {binding.get_host_cpu_name()} {os.environ.get('NUMBA_CPU_NAME', '')}"
-    return (str(dsp), kernels, *versions, platform.python_version(), cpu)
+    return (str(dsp), kernels, *versions, platform.python_version(), platform.machine(), cpu)
 
 
 def _warm_kernels(tell: Callable[[str, float], None]) -> None:
@@ -69,11 +65,12 @@ def warm_up(cache_dir: Path | None, tell: Callable[[str, float], None]) -> Warmt
     clock = SystemClock()
     start_ns = clock.real_ns()
     degraded = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+    cpu = "" if degraded else worker_cpu.settle()
     usable = cache_dir if cache_dir is not None and not degraded and warm.writable(cache_dir) else None
     if cache_dir is not None and usable is None and not degraded:
         log.warning("kernel cache %s cannot be written: kernels are compiled at every start", cache_dir)
     with warm.locked(usable) if usable is not None else nullcontext():
-        cache = _with_cache(usable, tell) if usable is not None else _without_cache(tell)
+        cache = _with_cache(usable, cpu, tell) if usable is not None else _without_cache(tell)
     return Warmth(cache, (clock.real_ns() - start_ns) / 1e9)
 
 
@@ -83,8 +80,8 @@ def _without_cache(tell: Callable[[str, float], None]) -> str:
     return "off"
 
 
-def _with_cache(cache_dir: Path, tell: Callable[[str, float], None]) -> str:
-    kernels = warm.directory(cache_dir, *_facts())
+def _with_cache(cache_dir: Path, cpu: str, tell: Callable[[str, float], None]) -> str:
+    kernels = warm.directory(cache_dir, *_facts(cpu))
     fault = warm.fault(kernels)
     if fault:
         if kernels.exists():
@@ -96,19 +93,6 @@ def _with_cache(cache_dir: Path, tell: Callable[[str, float], None]) -> str:
     if fault:
         warm.seal(kernels)
     return "cold" if fault else "warm"
-
-
-def _tidy() -> None:
-    """Give back what compiling or loading the kernels has left over (5 MB of 171 on glibc)."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-    if trim is not None:
-        trim(0)
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Loop:
@@ -159,8 +143,9 @@ def serve(cache_dir: Path | None) -> None:
     warmth = warm_up(cache_dir, lambda name, seconds: _send(pipe, messages.encode(Warmed(name, seconds))))
     degraded = os.environ.get("NUMBA_DISABLE_JIT") == "1"
     loop = Loop(degraded=degraded)
-    _tidy()
-    ready = Ready("kernels run as plain Python" if degraded else "", warmth.cache, warmth.seconds, _rss_bytes())
+    worker_memory.tidy()
+    how = "kernels run as plain Python" if degraded else ""
+    ready = Ready(how, warmth.cache, warmth.seconds, worker_memory.rss_bytes())
     _send(pipe, messages.encode(ready))
     splitter = messages.to_worker()
     while data := os.read(0, READ_BYTES):
@@ -175,6 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where compiled kernels are kept")
     parser.add_argument("--warm", action="store_true", help="compile, test and store every kernel, then end")
     options = parser.parse_args(arguments)
+    worker_memory.leave_out_unused()
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s", level=logging.INFO)
     try:
         if not options.warm:
