@@ -121,6 +121,7 @@ async def test_names_and_notes_of_absurd_length_are_refused(house: House) -> Non
 def test_every_refusal_and_outcome_has_words(language: str) -> None:
     texts = load(language)
     values = {"alarm": "a-1", "rev": 2, "by": "N-12", "limit": 3, "upstream": "district", "station": "kiosk"}
+    values |= {"device": "cuff-1", "reading": "kiosk.00000001.1"}
     for reason in Reason:
         assert texts(f"refused.{reason.value}", **values)
     for outcome in OUTCOMES:
