@@ -133,7 +133,8 @@ class BedChain:
         pulse = self._heart.step(filtered, hop.real, amount) if self._heart is not None else None
         breath = self._respiration.step(hop.data, hop.real, amount)
         self._moving = amount is not None and amount > 0.0
-        self._alive = pulse is not None or self._respiration.breath_now
+        beating = self._heart is not None and self._heart.beating
+        self._alive = beating or self._respiration.breath_now
         sign = self._alive or (amount is not None and amount > vital.MOVED) or self._above_empty()
         life = self._vital.step(loaded=self._occupancy.loaded, sign=sign, real=hop.real)
         found = (

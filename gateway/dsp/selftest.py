@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.errors import WorkerError
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import breathing, filtering, loading, peaks, periodicity
+from gateway.dsp.kernels import breathing, filtering, intervals, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats
 
 RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
@@ -73,6 +73,32 @@ def _autocorrelation_peak() -> list[float]:
     return [float(lag), float(height[0])]
 
 
+def _beating() -> Floats:
+    """Ten seconds of an envelope that beats at 1.25 Hz, at 50 Hz: float64, shape (500,), zero mean."""
+    t = np.arange(500) / 50.0
+    x: Floats = np.exp(6.0 * (np.cos(2 * np.pi * 1.25 * t + 0.4 * np.sin(1.1 * t)) - 1.0))
+    x += 0.2 * np.sin(2 * np.pi * 0.7 * t)
+    return np.asarray(x - x.mean())
+
+
+def _expected_peak() -> list[float]:
+    acf = np.zeros(87)
+    periodicity.autocorrelation_peak(_beating(), 16, 85, 0.85, np.zeros(500), acf, np.zeros(1))
+    return [float(periodicity.expected_peak(acf, 16, 85, expected, 0.15)) for expected in (39.0, 78.0)]
+
+
+def _echoes() -> list[float]:
+    out = np.zeros(5)
+    periodicity.echoes(_beating(), 40.0, 0.07, out)
+    return [float(value) for value in out]
+
+
+def _local_intervals() -> list[float]:
+    out = np.zeros((4, 2))
+    intervals.local_intervals(_beating(), 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((86, 5)), out)
+    return [float(value) for value in out.ravel()]
+
+
 def _breath() -> Floats:
     """Forty seconds of breath at 5 Hz that deepens, and stops for six seconds: float64, shape (200,), no NaN."""
     t = np.arange(200) / 5.0
@@ -92,6 +118,10 @@ def _largest_swing() -> list[float]:
     x = _breath()
     x[7] = math.nan
     return [float(breathing.largest_swing(x)), float(breathing.largest_swing(x[112:132]))]
+
+
+def _share_near() -> list[float]:
+    return [float(intervals.share_near(np.array([40.0, 44.0, math.nan, 36.5, 80.0]), 40.0, 0.1))]
 
 
 def _ppg() -> Floats:
@@ -120,6 +150,10 @@ CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "energy": _energy,
     "decimate": _decimate,
     "autocorrelation_peak": _autocorrelation_peak,
+    "expected_peak": _expected_peak,
+    "echoes": _echoes,
+    "local_intervals": _local_intervals,
+    "share_near": _share_near,
     "rises": _rises,
     "largest_swing": _largest_swing,
     "elgendi_peaks": _elgendi_peaks,

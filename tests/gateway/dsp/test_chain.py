@@ -50,11 +50,12 @@ def test_every_second_in_bed_has_its_measurements_with_their_origin_and_unit() -
     results = heard(blocks(sleeper(100.0), load((100, 45.0))))
     count = Counter(r.quantity for r in results if isinstance(r, Measurement))
     assert count["bed_occupied"] == 100
-    assert count["movement"] == count["heart_rate"] == 91
+    assert count["movement"] == 91
+    assert count["heart_rate"] >= 50
     assert count["respiration_rate"] == 61
     for r in results:
         assert isinstance(r, Measurement)
-        assert r.origin in {"occupancy/1", "movement/1", "heart/1", "respiration/2", "vital/1"}
+        assert r.origin in {"occupancy/1", "movement/1", "heart/2", "respiration/2", "vital/1"}
         assert r.unit == quantity(r.quantity).unit
         assert quantity(r.quantity).plausible(r.value)
         assert 0.0 < r.quality <= 1.0
@@ -130,8 +131,8 @@ def test_a_short_gap_lowers_quality_and_a_long_one_starts_the_windows_afresh() -
     assert quality[60] > quality[65] > 0.95
     assert set(range(50, 120)) <= quality.keys()
     assert not set(range(81, 115)) & values(long, "respiration_rate").keys()
-    assert not set(range(81, 89)) & values(long, "heart_rate").keys()
-    assert set(range(91, 119)) <= values(long, "heart_rate").keys()
+    assert set(range(50, 60)) <= values(long, "heart_rate").keys()
+    assert max(values(long, "heart_rate")) <= 61, "the rhythm must be proven afresh, which takes 40 s"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.0, -1.0])

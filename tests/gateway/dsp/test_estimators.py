@@ -1,5 +1,7 @@
 """Estimators on signals whose truth is known: right when there is something to see, silent when there is not."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -32,21 +34,23 @@ def breaths(wave: Floats, *, real: float = 1.0, movement: float = 0.0) -> list[E
 
 
 @pytest.mark.parametrize("rate", [42, 55, 64, 78, 96, 120])
-def test_a_regular_heart_is_measured_within_two_beats(rate: int) -> None:
-    found = hearts(sleeper(60.0, heart_rate=rate, seed=rate))
-    assert len(found) >= 45
+def test_a_regular_heart_is_measured_within_two_beats_from_a_minute_on(rate: int) -> None:
+    found = hearts(sleeper(120.0, heart_rate=rate, seed=rate))
+    assert len(found) >= 60
     assert [estimate.value for estimate in found] == pytest.approx([rate] * len(found), abs=2.0)
     assert all(0.4 <= estimate.quality <= 1.0 and estimate.window_s == 10.0 for estimate in found)
 
 
-def test_an_irregular_heart_gets_hardly_a_number_and_no_trusted_wrong_one() -> None:
-    found = []
+@pytest.mark.parametrize("jitter", [0.2, 0.25])
+def test_an_irregular_heart_gets_no_number_and_the_reason_is_said(jitter: float) -> None:
     for seed in range(4):
-        beats = beat_times(600.0, 80.0, jitter=0.25, seed=seed)
-        found += hearts(sleeper(600.0, beats=beats, seed=seed))
-    wrong = [estimate for estimate in found if abs(estimate.value - 80.0) > 10.0]
-    assert len(wrong) <= 24, "more than 1 % of 2400 s"
-    assert max(estimate.quality for estimate in wrong) < 0.6
+        heart, bandpass = Heart(100.0), Filter(band(*PULSE_BAND_HZ, 100.0))
+        wave = sleeper(600.0, beats=beat_times(600.0, 80.0, jitter=jitter, seed=seed), seed=seed)
+        why: Counter[str] = Counter()
+        for second in seconds(wave):
+            assert heart.step(bandpass.step(second), 1.0, 0.0) is None
+            why[heart.withheld] += 1
+        assert why["irregular"] + why["no_rhythm"] >= 585
 
 
 @pytest.mark.parametrize("wave", [empty_bed(300.0), np.zeros(30_000), np.full(30_000, np.nan)])
@@ -56,7 +60,7 @@ def test_an_empty_bed_has_no_heart_and_no_breath(wave: Floats) -> None:
 
 
 def test_movement_and_missing_samples_hide_the_heart() -> None:
-    wave = sleeper(60.0)
+    wave = sleeper(120.0)
     assert hearts(wave, movement=1.0) == []
     assert hearts(wave, real=0.7) == []
     assert {round(estimate.quality / best.quality, 6) for estimate, best in zip(hearts(wave, real=0.9), hearts(wave),
