@@ -5,9 +5,9 @@ Hz, NaN where missing. Over the last WINDOW_S: the perfusion index is the infrar
 in per cent; the ratio of ratios is (AC/DC of red) / (AC/DC of infrared), AC as the root mean square of 0.5 to 5 Hz. A
 device's value is doubted (a factor 0 to 1 for its quality) when the lights do not pulse together, when the pulse is
 weaker than WEAK_PERCENT, or when the textbook line 110 - 25 R is further from it than any calibration would be.
-Latency: none beyond the window. Gap policy: missing samples are held; fewer than 80 % real samples in the window, or a light of
-zero, say nothing; a long gap empties the window. Sources: Webster, Design of Pulse Oximeters (1997), ch. 4 (ratio of
-ratios, empirical line); signals reference, 4a: an uncalibrated line may check a value, it may not be one.
+Latency: none beyond the window. Gap policy: missing samples are held; fewer than 80 % real samples in the window, or a
+light of zero, say nothing; a long gap empties the window. Sources: Webster, Design of Pulse Oximeters (1997), ch. 4
+(ratio of ratios, empirical line); signals reference, 4a: an uncalibrated line may check a value, it may not be one.
 """
 
 import math
