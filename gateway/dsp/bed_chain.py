@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.core.quantities import quantity
-from gateway.dsp import heart, movement, occupancy, respiration, vital
+from gateway.dsp import heart, movement, occupancy, pauses, respiration, vital
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, band
 from gateway.dsp.heart import Heart
@@ -13,6 +13,7 @@ from gateway.dsp.hops import Hop, Hopper
 from gateway.dsp.join import Join
 from gateway.dsp.movement import Movement
 from gateway.dsp.occupancy import Occupancy, Occupied
+from gateway.dsp.pauses import Pauses
 from gateway.dsp.respiration import Respiration
 from gateway.dsp.vital import Vital
 
@@ -56,6 +57,7 @@ class BedChain:
         self._band: Filter | None = None
         self._heart: Heart | None = None
         self._respiration: Respiration | None = None
+        self._pauses: Pauses | None = None
         self._moving = self._alive = False
         self._loaded: bool | None = None
 
@@ -68,6 +70,7 @@ class BedChain:
         self._band = Filter(band(*PULSE_BAND_HZ, rate_hz))
         every = respiration.DEGRADED_EVERY if self._degraded else 1
         self._respiration = Respiration(rate_hz, every=every)
+        self._pauses = None if self._degraded else Pauses(rate_hz)
         self._heart = None if self._degraded or rate_hz < heart.MIN_RATE_HZ else Heart(rate_hz)
 
     def rate_hz(self, channel: str) -> float | None:
@@ -141,11 +144,18 @@ class BedChain:
             ("movement", moved, movement.ORIGIN),
             ("heart_rate", pulse, heart.ORIGIN),
             ("respiration_rate", breath, respiration.ORIGIN),
+            ("breathing_pause", self._pause(hop, amount), pauses.ORIGIN),
             ("vital_sign", life, vital.ORIGIN),
         )
         if self._loaded is False:
             return []
         return [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]
+
+    def _pause(self, hop: Hop, amount: float | None) -> Estimate | None:
+        """The breathing pause that ended in this second, of somebody who surely lies there."""
+        if self._pauses is None:
+            return None
+        return self._pauses.step(hop.data, hop.real, amount, loaded=self._loaded is True)
 
     def _above_empty(self) -> bool:
         """True when the pulse band carries clearly more energy than this bed does when nobody is in it."""
@@ -156,6 +166,8 @@ class BedChain:
         """After an exit or a long gap no window may mix what was before with what is now."""
         if self._respiration is not None:
             self._respiration.reset()
+        if self._pauses is not None:
+            self._pauses.reset()
         if self._heart is not None:
             self._heart.reset()
         self._vital.reset()

@@ -21,6 +21,7 @@ from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, Window, band
 from gateway.dsp.kernels import breathing, filtering, periodicity
 from gateway.dsp.kernels.compiler import Floats
+from gateway.dsp.reasons import Withheld
 
 ORIGIN = "respiration/2"
 WINDOW_S = 40.0
@@ -61,17 +62,17 @@ class Respiration:
         self._moved: deque[bool] = deque(maxlen=round(WINDOW_S))
         self._every, self._hop = every, 0
         self.breath_now = False
-        self.withheld = "filling"
+        self.withheld = Withheld.FILLING
 
     def step(self, wave: Floats, real: float, movement: float | None) -> Estimate | None:
         """The rate over the last 40 s, or None when there is none to be had or it is not this hop's turn; `withheld`
-        then says why ("slow", "filling", "gap", "moving", "no_rhythm", "no_agreement", "" for no turn)."""
+        then says why, NOTHING when it is not its turn."""
         self._window.push(self._filter.step(wave))
         self._real.append(real)
         self._moved.append(movement is not None and movement > MOVED)
         self._hop += 1
         if self._hop % self._every:
-            self.withheld = ""
+            self.withheld = Withheld.NOTHING
             return None
         share = sum(self._real) / WINDOW_S
         self.withheld = self._unfit(share)
@@ -80,15 +81,15 @@ class Respiration:
         self.breath_now = seen and self._newest_share() > STOPPED
         return estimate
 
-    def _unfit(self, share: float) -> str:
-        """Why the window cannot be judged, "" when it can."""
+    def _unfit(self, share: float) -> Withheld:
+        """Why the window cannot be judged."""
         if self._slow:
-            return "slow"
+            return Withheld.SLOW
         if not self._window.full:
-            return "filling"
+            return Withheld.FILLING
         if share < MIN_REAL:
-            return "gap"
-        return "moving" if sum(self._moved) > MAX_MOVED_S else ""
+            return Withheld.GAP
+        return Withheld.MOVING if sum(self._moved) > MAX_MOVED_S else Withheld.NOTHING
 
     def _estimate(self, share: float) -> Estimate | None:
         x, rate_hz = self._window.samples, self._window.rate_hz
@@ -96,7 +97,7 @@ class Respiration:
         height = min(1.0, float(self._height[0]))
         count = breathing.rises(x, float(x.mean()), SWING * float(x.std()), self._rises)
         if lag <= 0.0 or height < MIN_HEIGHT or count < MIN_RISES:
-            self.withheld = "no_rhythm"
+            self.withheld = Withheld.NO_RHYTHM
             return None
         lengths = np.diff(self._rises[:count]) / rate_hz
         mean_s = float(lengths.mean())
@@ -104,7 +105,7 @@ class Respiration:
         apart = abs(repeated - counted) / AGREE_PER_MIN
         rate = 0.5 * (repeated + counted)
         if apart >= 1.0 or not quantity("respiration_rate").plausible(rate):
-            self.withheld = "no_agreement"
+            self.withheld = Withheld.NO_AGREEMENT
             return None
         even = max(0.0, 1.0 - float(lengths.std()) / mean_s)
         quality = LEAST_QUALITY + (1.0 - LEAST_QUALITY) * height * (1.0 - apart) * even
@@ -128,4 +129,4 @@ class Respiration:
         self._real.clear()
         self._moved.clear()
         self.breath_now = False
-        self.withheld = "filling"
+        self.withheld = Withheld.FILLING
