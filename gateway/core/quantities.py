@@ -49,6 +49,8 @@ _TABLE = (
     Quantity("movement", "1", 0, 1, None, 8519687),
     Quantity("bed_load", "kg", 0, 400),
     Quantity("vital_sign", "1", 0, 1),  # movement, breath or pulse seen (1) or none though the bed is loaded (0)
+    Quantity("turned", "1", 0, 1),  # 1 in the second in which it is known that the sleeper has turned over; never 0
+    Quantity("restlessness", "min/h", 0, 60),  # minutes with movement of each hour in bed
     Quantity("breathing_pause", "s", 0, 120),  # length of the one that ended in this second, 0 when none did
     Quantity("worn", "1", 0, 1),
     Quantity("door_open", "1", 0, 1),  # of the room or home, a window too

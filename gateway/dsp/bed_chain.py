@@ -1,28 +1,45 @@
-"""A bed belt's waveform and load in, a bed's second out: occupied, movement, breath, pulse, sign of life."""
+"""A bed belt's waveform and load in, a bed's second out: occupied, movement, breath, pulse, sign of life, turning over.
+
+What a second does not tell is booked with its reason (`withholding`); a broken input is a `device_fault` with an end.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.core.quantities import quantity
-from gateway.dsp import heart, movement, occupancy, pauses, respiration, vital
+from gateway.dsp import heart, movement, occupancy, pauses, respiration, restlessness, turning, vital
+from gateway.dsp.bed_energy import SILENT, Level
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, band
 from gateway.dsp.heart import Heart
 from gateway.dsp.hops import Hop, Hopper
+from gateway.dsp.inputs import Faults, RateWatch, fault_of
 from gateway.dsp.join import Join
+from gateway.dsp.kernels import filtering
+from gateway.dsp.kernels.compiler import Floats
 from gateway.dsp.movement import Movement
 from gateway.dsp.occupancy import Occupancy, Occupied
 from gateway.dsp.pauses import Pauses
+from gateway.dsp.reasons import Withheld, Withholding
 from gateway.dsp.respiration import Respiration
+from gateway.dsp.restlessness import Restlessness
+from gateway.dsp.turning import Turning
 from gateway.dsp.vital import Vital
 
 HOP_S = 1.0
 MAX_FILL_S = 2.0
 FULL_SCALE = 0.9999  # of the waveform, whose unit is its own range: what reaches the stop is clipped, not measured
+MAX_LOAD_KG = 1000.0  # no bed carries more: garbage of a line
 PULSE_BAND_HZ = (0.7, 10.0)
 WAVE, LOAD = "bed.wave", "bed.load"
 CHANNELS = (WAVE, LOAD)
+
+
+_Found = tuple[str, Estimate | None, str]
 
 
 def _number(settings: Mapping[str, object], key: str, default: float) -> float:
@@ -52,7 +69,13 @@ class BedChain:
         self._occupancy = Occupancy(
             on_kg=_number(settings, "load_on_kg", occupancy.ON_KG),
             off_kg=_number(settings, "load_off_kg", occupancy.OFF_KG),
+            memory=memory,
         )
+        self._turning, self._restlessness = Turning(), Restlessness()
+        self._rates: dict[str, RateWatch] = {}
+        self._faults = {channel: Faults(device, bed, channel) for channel in CHANNELS}
+        self._slipped = False
+        self.withholding = Withholding()
         self._vital = Vital()
         self._band: Filter | None = None
         self._heart: Heart | None = None
@@ -60,11 +83,15 @@ class BedChain:
         self._pauses: Pauses | None = None
         self._moving = self._alive = False
         self._loaded: bool | None = None
+        self._load_kg = math.nan
 
     def start(self, channel: str, rate_hz: float, phase: int = 0) -> None:
         """(Re)start a channel at this rate; phase: see `Hopper`."""
-        full_scale = self._full_scale if channel == WAVE else math.inf
-        self._hoppers[channel] = Hopper(rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase)
+        full_scale = self._full_scale if channel == WAVE else MAX_LOAD_KG
+        self._hoppers[channel] = Hopper(
+            rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase, varies=channel == WAVE
+        )
+        self._rates[channel] = RateWatch(rate_hz)
         if channel != WAVE:
             return
         self._band = Filter(band(*PULSE_BAND_HZ, rate_hz))
@@ -85,10 +112,11 @@ class BedChain:
     def memory(self) -> dict[str, float]:
         """What was learnt of this bed and would take minutes to learn again."""
         learnt = {"resting": self._movement.resting, "empty": self._movement.empty}
-        return {key: value for key, value in learnt.items() if value is not None}
+        return {key: value for key, value in learnt.items() if value is not None} | self._occupancy.memory()
 
     def feed(self, block: SampleBlock) -> list[Measurement | Event]:
         """The seconds that this block completes, in order."""
+        self._rates[block.channel].block(block)
         for hop in self._hoppers[block.channel].push(block):
             self._join.push(CHANNELS.index(block.channel), hop)
         results: list[Measurement | Event] = []
@@ -105,9 +133,16 @@ class BedChain:
     def _tick_load(self, load: Hop | None, at: Stamp) -> list[Measurement | Event]:
         rate_hz = self._hoppers[LOAD].rate_hz if load is not None else 1.0
         data = load.data if load is not None else None
-        state = self._occupancy.step(data, rate_hz, self._moving, self._alive)
-        self._loaded = state.loaded
+        level = Level(self._movement.now, self._movement.empty) if self._band is not None else SILENT
+        state = self._occupancy.step(data, rate_hz, self._moving, self._alive, level)
+        self._loaded, self._load_kg, self._slipped = state.loaded, state.load_kg, state.slipped
+        self.withholding.note("bed_occupied", Withheld.GAP if state.loaded is None else Withheld.NOTHING)
         results: list[Measurement | Event] = []
+        if load is not None:
+            fault = fault_of(replace(load, constant=False), wrong_rate=self._rates[LOAD].wrong)  # a load may rest
+            if self._slipped and not fault:
+                fault = Withheld.SLIPPED
+            results += self._faults[LOAD].step(fault, HOP_S, at)
         if state.changed:
             results.append(self._changed(state, at))
         if state.loaded is not None and state.quality > 0.0:
@@ -118,6 +153,8 @@ class BedChain:
     def _changed(self, state: Occupied, at: Stamp) -> Event:
         if not state.loaded:
             self._forget_sleeper()
+            self._turning.reset()
+            self._restlessness.pause()
         detail: dict[str, str | int | float | bool] = {"after_gap": state.after_gap, "origin": occupancy.ORIGIN}
         if math.isfinite(state.load_kg):
             detail["load_kg"] = round(state.load_kg, 1)
@@ -130,6 +167,9 @@ class BedChain:
         if hop.fresh:
             self._band.reset()
             self._forget_sleeper()
+        fault = fault_of(hop, wrong_rate=self._rates[WAVE].wrong)
+        if fault is Withheld.WRONG_RATE:
+            hop = replace(hop, real=0.0)
         filtered = self._band.step(hop.data)
         moved = self._movement.step(filtered, hop.real, self._loaded, self._occupancy.load_step_kg)
         amount = moved.value if moved is not None else None
@@ -146,16 +186,50 @@ class BedChain:
             ("respiration_rate", breath, respiration.ORIGIN),
             ("breathing_pause", self._pause(hop, amount), pauses.ORIGIN),
             ("vital_sign", life, vital.ORIGIN),
+            *self._posture(amount, filtered),
         )
+        self._withhold(fault, found)
+        if fault is Withheld.CONSTANT and self._loaded is False:  # a coarse converter in a quiet, empty bed
+            fault = Withheld.NOTHING
+        told: list[Measurement | Event] = [*self._faults[WAVE].step(fault, HOP_S, hop.at)]
         if self._loaded is False:
-            return []
-        return [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]
+            return told
+        told += [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]
+        return told
+
+    def _posture(self, amount: float | None, filtered: Floats) -> Sequence[_Found]:
+        """Turning over and restlessness of who is in bed."""
+        if self._loaded is False:
+            return ()
+        slope = filtering.energy(np.diff(filtered)) if amount is not None else math.nan
+        turned = self._turning.step(amount, self._load_kg, self._movement.now, slope)
+        index = self._restlessness.step(amount)
+        return ("turned", turned, turning.ORIGIN), ("restlessness", index, restlessness.ORIGIN)
+
+    def _withhold(self, fault: Withheld, found: Sequence[_Found]) -> None:
+        """Book why there is no rate: what is wrong with the input before what the estimator says."""
+        told = {name for name, value, _ in found if value is not None}
+        without_heart = Withheld.DEGRADED if self._degraded else Withheld.SLOW
+        whys = {
+            "heart_rate": self._heart.withheld if self._heart else without_heart,
+            "respiration_rate": self._respiration.withheld if self._respiration else Withheld.NOTHING,
+        }
+        for name, why in whys.items():
+            if self._loaded is False:
+                why = Withheld.SLIPPED if self._slipped else Withheld.EMPTY
+            elif name in told:
+                why = Withheld.NOTHING
+            elif fault or self._slipped:
+                why = fault or Withheld.SLIPPED
+            elif not why:
+                continue  # not its turn
+            self.withholding.note(name, why)
 
     def _pause(self, hop: Hop, amount: float | None) -> Estimate | None:
         """The breathing pause that ended in this second, of somebody who surely lies there."""
         if self._pauses is None:
             return None
-        return self._pauses.step(hop.data, hop.real, amount, loaded=self._loaded is True)
+        return self._pauses.step(hop.data, hop.real, amount, loaded=self._loaded is True and not self._slipped)
 
     def _above_empty(self) -> bool:
         """True when the pulse band carries clearly more energy than this bed does when nobody is in it."""

@@ -14,32 +14,39 @@ from gateway.dsp.kernels.compiler import Floats
 # Drivers that can count say themselves what was lost. Stamps are of receipt; bursts of a second, or a demonstration's
 # fast clock on a busy machine (75 ms are 3 s at speed 40), must not look like a loss: only a longer jump does.
 JUMP_S = 30.0
+MIN_CONSTANT = 8  # samples that say whether a hop varies
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """at: moment of the last sample. data: float64, shape (n,) or (n, 3), NaN where a sample is missing, not finite or
-    at the end of the sensor's range. real: fraction of samples that are none of these. fresh: the first hop ever, or
-    after a long gap."""
+    at the end of the sensor's range. real: fraction of samples that are none of these, 0 in a constant hop where the
+    channel must vary. fresh: the first hop ever, or after a long gap. clipped: fraction at the end of the range.
+    constant: all real samples are the same, and there are several."""
 
     at: Stamp
     data: Floats
     real: float
     fresh: bool = False
+    clipped: float = 0.0
+    constant: bool = False
 
 
 class Hopper:
     """Cuts one channel into hops of `hop_s` seconds, at least one sample."""
 
     def __init__(
-        self, rate_hz: float, hop_s: float, *, max_fill_s: float, full_scale: float = np.inf, phase: int = 0
-    ) -> None:
+        self, rate_hz: float, hop_s: float, *, max_fill_s: float, full_scale: float = np.inf, phase: int = 0,
+        varies: bool = False,
+    ) -> None:  # fmt: skip
         """full_scale: samples at or beyond it, either way, are clipped. phase: samples of the current hop that came
-        before the first block (a replay): the rest of that hop is left out, so that the cuts fall where they fell."""
+        before the first block (a replay): the rest of that hop is left out, so that the cuts fall where they fell.
+        varies: a hop without any variation is not real (a waveform always has noise)."""
         self.rate_hz = rate_hz
         self._length = max(1, round(rate_hz * hop_s))
         self._max_fill_s = max_fill_s
         self._full_scale = full_scale
+        self._varies = varies
         self._parts: list[Floats] = []
         self._have = 0
         self._skip = -phase % self._length
@@ -66,7 +73,6 @@ class Hopper:
             nothing = np.full((lost, *block.data.shape[1:]), np.nan)
             self._cut(nothing, block.start.plus_s(-lost / self.rate_hz), hops)
         data = block.data.astype(np.float64)
-        data[~(np.abs(data) < self._full_scale)] = np.nan
         self._cut(data, block.start, hops)
         self._last = block.start.plus_s((len(data) - 1) / self.rate_hz)
         return hops
@@ -93,8 +99,21 @@ class Hopper:
 
     def _close(self, at: Stamp) -> Hop:
         data = np.concatenate(self._parts)
-        finite = np.isfinite(data)
-        real = float(np.mean(finite if data.ndim == 1 else finite.all(axis=1)))
-        hop = Hop(at, data, real, self._fresh)
+        size = np.abs(data)
+        inside, finite = size < self._full_scale, size < np.inf
+        clipped = float(np.mean(finite & ~inside)) if not inside.all() else 0.0
+        data[~inside] = np.nan
+        real = float(np.mean(inside if data.ndim == 1 else inside.all(axis=1)))
+        constant = _constant(data)
+        hop = Hop(at, data, 0.0 if constant and self._varies else real, self._fresh, clipped, constant)
         self._parts, self._have, self._fresh = [], 0, False
         return hop
+
+
+def _constant(data: Floats) -> bool:
+    """True when several real samples are all the same."""
+    first = data[0]
+    if (data[-1] != first).any() if data.ndim == 2 else data[-1] != first and not np.isnan(first - data[-1]):
+        return False  # the usual case, at the cost of one comparison
+    known = data[np.isfinite(data) if data.ndim == 1 else np.isfinite(data).all(axis=1)]
+    return len(known) >= MIN_CONSTANT and bool((known == known[0]).all())
