@@ -12,6 +12,7 @@ from tests.benchmarks.figures import write
 PLUMBING = {
     "__main__", "figures", "box", "virtual_site", "ward_script", "band_daemon", "band_load", "band_ward",
     "decoder_rates", "modbus_load", "paced_bus", "sampled_daemon", "whose_time",
+    "c_twins", "chain_speed", "kernel_cases", "kernel_speed", "signal_peers", "worker_start",
 }  # fmt: skip
 
 

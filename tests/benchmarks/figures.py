@@ -12,13 +12,15 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number. bar: from the issue, None where the issue states none. better: which way is good."""
+    """One measured number. bar: from the issue, None where the issue states none. better: which way is good. note: what
+    stands beside it in the table, as who wins a comparison."""
 
     name: str
     value: float
     unit: str
     bar: float | None
     better: Literal["lower", "higher"]
+    note: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -51,7 +53,15 @@ def machine() -> str:
 
 def report(name: str, figures: Sequence[Figure]) -> dict[str, object]:
     """The document written with --json."""
-    return {"name": name, "machine": machine(), "figures": [{**asdict(f), "met": f.met} for f in figures]}
+    return {"name": name, "machine": machine(), "figures": [document(f) for f in figures]}
+
+
+def document(figure: Figure) -> dict[str, object]:
+    """A figure's keys and values; the note only where there is one."""
+    values = {**asdict(figure), "met": figure.met}
+    if not figure.note:
+        del values["note"]
+    return values
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -61,7 +71,8 @@ def table(figures: Sequence[Figure]) -> str:
     for figure in figures:
         verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
         bar = "" if figure.bar is None else f"{'≤' if figure.better == 'lower' else '≥'} {figure.bar:g}"
-        lines.append(f"{figure.name:<{width}}  {figure.value:>12.4g} {figure.unit:<10} {bar:<10} {verdict}".rstrip())
+        beside = f"{bar:<10} {verdict:<6} {figure.note}"
+        lines.append(f"{figure.name:<{width}}  {figure.value:>12.4g} {figure.unit:<10} {beside}".rstrip())
     return "\n".join(lines)
 
 

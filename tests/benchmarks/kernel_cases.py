@@ -1,0 +1,137 @@
+"""Every kernel with arguments of a given size, for its comparison with its twin in C."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+import gateway.dsp.kernels
+from gateway.dsp.filters import band
+from gateway.dsp.kernels import breathing, falling, filtering, intervals, loading, peaks, periodicity
+from gateway.dsp.kernels.compiler import Floats, Ints, kernel
+from tests.benchmarks.c_twins import Argument
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """kernel: "module.name". run: what is timed on our side, the kernel itself unless a single call is over in
+    nanoseconds. arguments: as the kernel takes them, made anew at each call, because kernels write into them."""
+
+    kernel: str
+    run: Callable[..., object]
+    arguments: Callable[[], list[Argument]]
+
+
+def kernels() -> list[str]:
+    """Every public kernel of the house, as "module.name"."""
+    found = []
+    for module in pkgutil.iter_modules(gateway.dsp.kernels.__path__):
+        if module.name == "compiler":
+            continue
+        loaded = importlib.import_module(f"{gateway.dsp.kernels.__name__}.{module.name}")
+        for name, each in vars(loaded).items():
+            function = getattr(each, "py_func", each)  # the loop behind the compiled kernel
+            if inspect.isfunction(function) and function.__module__ == loaded.__name__ and not name.startswith("_"):
+                found.append(f"{module.name}.{name}")
+    return sorted(found)
+
+
+@kernel
+def _vertices(x: Floats, out: Floats) -> None:
+    for i in range(x.shape[0]):
+        out[i] = peaks.vertex(x, i)
+
+
+def cases(n: int) -> list[Case]:
+    """All kernels on n samples (or lags, or pairs), n at least 2000."""
+    return [*_of_filters(n), *_of_windows(n), *_of_peaks(n), *_of_states(n)]
+
+
+def wave(n: int, rate_hz: float = 50.0) -> Floats:
+    """A beat of 1.2 Hz with harmonics, a breath and noise: zero mean, no NaN."""
+    t = np.arange(n) / rate_hz
+    x: Floats = np.sin(2 * np.pi * 1.2 * t) + 0.4 * np.sin(2 * np.pi * 2.4 * t + 0.8)
+    x += 0.3 * np.sin(2 * np.pi * 0.25 * t) + 0.05 * np.random.default_rng(1).standard_normal(n)
+    x -= x.mean()
+    return x
+
+
+def _of_filters(n: int) -> list[Case]:
+    x, sos = wave(n), band(0.7, 10.0, 100.0)
+    return [
+        Case(
+            "filtering.sos_filter",
+            filtering.sos_filter,
+            lambda: [x, sos, np.zeros((4, 2)), np.zeros(3), np.zeros(n)],
+        ),
+        Case("filtering.decimate", filtering.decimate, lambda: [x, 4, np.zeros(1, dtype=np.int64), np.zeros(n // 8)]),
+        Case("filtering.energy", filtering.energy, lambda: [x]),
+    ]
+
+
+def _of_windows(n: int) -> list[Case]:
+    x, one, two, last = wave(n), wave(n + 7)[:n].copy(), wave(n + 7)[7:].copy(), n // 2
+    repeated = np.cos(2 * np.pi * np.arange(n + 2) / 43.0) * np.exp(-np.arange(n + 2) / n)
+    moments = (n - 2 * 85 - 10) * 2 // 25  # every 12.5 samples
+    return [
+        Case("periodicity.dot", periodicity.dot, lambda: [one, two]),
+        Case(
+            "periodicity.autocorrelation_peak",
+            periodicity.autocorrelation_peak,
+            lambda: [x, 16, 85, 0.85, np.zeros(n), np.zeros(87), np.zeros(1)],
+        ),
+        Case("periodicity.expected_peak", periodicity.expected_peak, lambda: [repeated, 16, n, 0.1 * last, 0.3]),
+        Case("periodicity.echoes", periodicity.echoes, lambda: [x, 41.7, 0.07, np.zeros(5)]),
+        Case("intervals.likeness", intervals.likeness, lambda: [one, two, np.zeros(3)]),
+        Case(
+            "intervals.local_intervals",
+            intervals.local_intervals,
+            lambda: [x, 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((86, 5)), np.zeros((moments, 2))],
+        ),
+        Case("intervals.share_near", intervals.share_near, lambda: [50.0 + x, 50.0, 0.01]),
+        Case("breathing.rises", breathing.rises, lambda: [x, 0.01, 0.25, np.zeros(n // 8)]),
+        Case("breathing.largest_swing", breathing.largest_swing, lambda: [x]),
+    ]
+
+
+def _of_peaks(n: int) -> list[Case]:
+    x, rate_hz = wave(n, 25.0), 25.0
+    elgendi = np.array([0.111, 0.667, 0.07, 0.27])
+    crests: Ints = np.arange(20, n - 20, 21)
+    before, middle, after = x[: n - 2].copy(), x[1 : n - 1].copy(), x[2:].copy()
+    return [
+        Case(
+            "peaks.elgendi_peaks",
+            peaks.elgendi_peaks,
+            lambda: [x, rate_hz, elgendi, np.zeros(n + 1), np.zeros(n // 4, dtype=np.int64)],
+        ),
+        Case("peaks.higher_than_both", peaks.higher_than_both, lambda: [middle, before, after]),
+        Case("peaks.msptd_peaks", peaks.msptd_peaks, lambda: [x, 25, np.zeros(n // 4, dtype=np.int64)]),
+        Case("peaks.vertex", _vertices, lambda: [x, np.zeros(n)]),
+        Case("peaks.likeness", peaks.likeness, lambda: [x, crests, 8, np.zeros(17)]),
+    ]
+
+
+def _of_states(n: int) -> list[Case]:
+    load = np.where(np.arange(n) // 700 % 2, 55.0, 1.0) + 0.1 * wave(n)
+    load[n // 3 : n // 3 + 30] = np.nan
+    acc = np.zeros((n, 3))
+    acc[:, 2] = 1.0 + 0.01 * wave(n)
+    acc[200::700, 0] = 4.5
+    acc[n // 2 :, 1] = 1.0
+    acc[n // 3 : n // 3 + 30] = np.nan
+    belt = np.array([12.0, 6.0, 1.0, 2.0, 3.0, 10.0])
+    wrist = np.array([3.0, 1.5, 8.0, 0.12, 4.0])
+    return [
+        Case(
+            "loading.occupancy", loading.occupancy, lambda: [load, 10.0, 0.0, belt, np.array([-1.0, 0.0, 0.0, 0.0])]
+        ),
+        Case(
+            "falling.fall",
+            falling.fall,
+            lambda: [acc, 50.0, wrist, np.zeros(falling.FALL_STATE), np.zeros((n // 400, falling.FALL_ROW))],
+        ),
+    ]
