@@ -84,6 +84,7 @@ class BedChain:
         self._moving = self._alive = False
         self._loaded: bool | None = None
         self._load_kg = math.nan
+        self._filtered: Floats = np.zeros(0)
 
     def start(self, channel: str, rate_hz: float, phase: int = 0) -> None:
         """(Re)start a channel at this rate; phase: see `Hopper`."""
@@ -127,13 +128,24 @@ class BedChain:
     def _tick(self, wave: Hop | None, load: Hop | None) -> list[Measurement | Event]:
         at = wave.at if wave is not None else load.at if load is not None else None
         assert at is not None
-        results = self._tick_load(load, at) if load is not None or wave is not None else []
+        if wave is not None:
+            self._hear(wave)
+        results = self._tick_load(load, at, hears=wave is not None)
         return results + (self._tick_wave(wave) if wave is not None else [])
 
-    def _tick_load(self, load: Hop | None, at: Stamp) -> list[Measurement | Event]:
+    def _hear(self, hop: Hop) -> None:
+        """The energy of this second must be known before load and waveform decide together."""
+        assert self._band is not None
+        if hop.fresh:
+            self._band.reset()
+            self._forget_sleeper()
+        self._filtered = self._band.step(hop.data)
+        self._movement.hear(self._filtered, 0.0 if self._rates[WAVE].wrong else hop.real)
+
+    def _tick_load(self, load: Hop | None, at: Stamp, *, hears: bool) -> list[Measurement | Event]:
         rate_hz = self._hoppers[LOAD].rate_hz if load is not None else 1.0
         data = load.data if load is not None else None
-        level = Level(self._movement.now, self._movement.empty) if self._band is not None else SILENT
+        level = Level(self._movement.now, self._movement.empty) if hears else SILENT
         state = self._occupancy.step(data, rate_hz, self._moving, self._alive, level)
         self._loaded, self._load_kg, self._slipped = state.loaded, state.load_kg, state.slipped
         self.withholding.note("bed_occupied", Withheld.GAP if state.loaded is None else Withheld.NOTHING)
@@ -162,16 +174,12 @@ class BedChain:
         return Event(kind, at, bed=self._bed, device=self._device, detail=detail)
 
     def _tick_wave(self, hop: Hop) -> list[Measurement | Event]:
-        assert self._band is not None
         assert self._respiration is not None
-        if hop.fresh:
-            self._band.reset()
-            self._forget_sleeper()
         fault = fault_of(hop, wrong_rate=self._rates[WAVE].wrong)
         if fault is Withheld.WRONG_RATE:
             hop = replace(hop, real=0.0)
-        filtered = self._band.step(hop.data)
-        moved = self._movement.step(filtered, hop.real, self._loaded, self._occupancy.load_step_kg)
+        filtered = self._filtered
+        moved = self._movement.step(hop.real, self._loaded, self._occupancy.load_step_kg)
         amount = moved.value if moved is not None else None
         pulse = self._heart.step(filtered, hop.real, amount) if self._heart is not None else None
         breath = self._respiration.step(hop.data, hop.real, amount)

@@ -15,10 +15,12 @@ from typing import NamedTuple
 MEMORY_S = 120.0
 SEPARATE = 2.5  # between the energies of sleeper and empty bed, in amplitude (8 dB): less tells nothing
 LOST = 0.1  # of the sleeper's energy (-20 dB), while the load says that somebody is there
-QUIET_S, RISEN_S = 3, 3  # seconds in a row; a slow heart beats at least twice in three seconds
+QUIET_S, RISEN_S = 2, 3  # seconds in a row; only a heart below 30 /min leaves out two seconds
 FORGET_S = 10  # without energy the state is kept no longer
 MOVED_S = 15  # who leaves has moved so lately
-STEADY_S, STEADY = 60, 2.5  # a minute whose loudest second has at most this many times the energy of its faintest
+ALIVE_S = 10
+STEADY_S, STEADY = 60, 2.5  # a minute whose seconds differ by this at most in energy,
+TAIL_S = 3  # but for the loudest and the faintest few
 BURST = 2.0  # times the threshold: lying down is louder than any sleeper at rest
 
 
@@ -40,7 +42,7 @@ class BedEnergy:
         self._learnt = memory.get("silence", 0.0)
         self._steady: deque[float] = deque(maxlen=STEADY_S)
         self._state: bool | None = None
-        self._quiet_s = self._risen_s = self._silent_s = 0
+        self._quiet_s = self._risen_s = self._silent_s = self._alive_s = 0
         self._burst = False
         self._since_moved_s = MOVED_S + 1
         self.quiet: bool | None = None
@@ -67,13 +69,20 @@ class BedEnergy:
         self.quiet = None if threshold is None else level.now < threshold
         self.lost = self._living > 0.0 and level.now < LOST * self._living
         self._count(level.now, threshold)
-        if threshold is None or self._state is None:
-            self._state = True if alive else False if self._quiet_s >= STEADY_S else self._state
-        elif self._state and self._quiet_s >= QUIET_S and self._since_moved_s <= MOVED_S:
-            self._state = False
-        elif not self._state and self._risen_s >= RISEN_S and (alive or self._burst):
-            self._state = True
+        self._decide(threshold, alive)
         return self._state
+
+    def _decide(self, threshold: float | None, alive: bool) -> None:
+        """Quiet after movement is an exit; quiet without any is a sensor that failed, a sleeper who died, or an exit
+        before the empty bed was known: nobody can say."""
+        if threshold is None:
+            self._state = True if alive else self._state
+        elif self._quiet_s >= QUIET_S and self._since_moved_s <= MOVED_S and self._state is not None:
+            self._state = False
+        elif self._quiet_s >= STEADY_S and self._state and not alive:
+            self._state = None
+        elif self._risen_s >= RISEN_S and (alive or self._burst):
+            self._state = True
 
     def _after_silence(self, alive: bool) -> bool | None:
         """Without energy the state is kept for a while; a pulse still proves a sleeper."""
@@ -96,7 +105,8 @@ class BedEnergy:
         if alive and not moving and level.now > 0.0 and self.quiet is not True:
             rate = 1.0 / MEMORY_S if self._living > 0.0 else 1.0
             self._living = math.exp((1.0 - rate) * math.log(self._living or 1.0) + rate * math.log(level.now))
-        if alive or moving:
+        self._alive_s = self._alive_s + 1 if alive else 0
+        if self._alive_s >= ALIVE_S or moving:  # noise looks alive for seconds, no longer
             self._steady.clear()
             return
         self._steady.append(level.now)
@@ -104,5 +114,5 @@ class BedEnergy:
             return
         ordered = sorted(self._steady)
         middle = ordered[STEADY_S // 2]
-        if ordered[-1] <= STEADY * ordered[0] and self._living >= SEPARATE * middle > 0.0:
+        if ordered[-TAIL_S] <= STEADY * ordered[TAIL_S] and self._living >= SEPARATE * middle > 0.0:
             self._learnt = middle

@@ -30,9 +30,12 @@ class Movement:
         self._empty: deque[float] = deque([empty] * MIN_SEEN_S if empty else [], maxlen=EMPTY_MEMORY_S)
         self.now = math.nan  # rms of the newest hop, NaN when too little of it was real
 
-    def step(self, band: Floats, real: float, loaded: bool | None, load_step_kg: float) -> Estimate | None:
-        """Movement in this second; None when nothing can be said, or when the bed is empty."""
+    def hear(self, band: Floats, real: float) -> None:
+        """The waveform of this second, before `step`: `now` is known at once."""
         self.now = filtering.energy(band) if real >= MIN_REAL else math.nan
+
+    def step(self, real: float, loaded: bool | None, load_step_kg: float) -> Estimate | None:
+        """Movement in the second that was heard; None when nothing can be said, or when the bed is empty."""
         if math.isnan(self.now):
             return None
         if loaded is False:

@@ -35,6 +35,7 @@ ZERO_LIMIT_KG = 10.0
 USUAL_S = 300.0
 CREPT = 0.35  # of the sleeper's usual load: what may be left of it by creep when nobody is there
 CREPT_S = 3
+ALIVE_S = 10
 CONTRADICTS_S = 30  # so long load and waveform must contradict each other before the sensor is doubted
 FALLEN = 0.25  # of the usual load, while somebody is there
 WAVE_QUALITY = 0.5
@@ -71,7 +72,7 @@ class Occupancy:
         self._last_kg = math.nan
         self._zero_kg = learnt.get("zero_kg", 0.0)
         self._usual_kg = learnt.get("usual_kg", 0.0)
-        self._empty_s = self._crept_s = self._contradicts_s = 0
+        self._empty_s = self._crept_s = self._contradicts_s = self._alive_s = 0
         self.energy = BedEnergy(learnt)
         self.load_step_kg = 0.0
 
@@ -90,6 +91,7 @@ class Occupancy:
         """load: kg, shape (n,), None when the channel was silent for this hop of one second. moving, alive: what the
         waveform says (moved; pulse or breath seen). level: its energy."""
         quality, load_kg = self._step_load(load, rate_hz, moving)
+        self._alive_s = self._alive_s + 1 if alive else 0
         by_wave = self.energy.step(level, moving=moving, alive=alive)
         if self.loaded and self._crept(load_kg):
             self._state[:3] = (0.0, 0.0, 0.0)
@@ -99,7 +101,7 @@ class Occupancy:
             quality = max(quality, WAVE_QUALITY if by_wave or alive else 0.8 * WAVE_QUALITY)
         else:
             self.energy.agree(loaded)
-            self._learn(loaded, load_kg, moving, alive)
+            self._learn(loaded, load_kg, moving)
         slipped = self._contradict(load_kg, alive)
         if slipped or (loaded is False and by == "load" and alive):
             quality *= 0.5  # the load says empty, the waveform breathes: one of the two is broken
@@ -141,7 +143,7 @@ class Occupancy:
         self._crept_s = self._crept_s + 1 if gone else 0
         return self._crept_s >= CREPT_S
 
-    def _learn(self, loaded: bool, load_kg: float, moving: bool, alive: bool) -> None:
+    def _learn(self, loaded: bool, load_kg: float, moving: bool) -> None:
         """Follow the zero of an empty bed and the load of a sleeper."""
         off_kg = float(self._params[1])
         if not math.isfinite(load_kg):
@@ -151,7 +153,8 @@ class Occupancy:
             if not moving and load_kg > self._params[0]:
                 self._usual_kg += (load_kg - self._usual_kg) / USUAL_S if self._usual_kg > 0.0 else load_kg
             return
-        unoccupied = not alive and self.energy.quiet is not False  # None: no waveform, or its empty bed is not known
+        # No waveform, or an unknown empty bed (None), leave it to the load. Noise looks alive for seconds, no longer.
+        unoccupied = self._alive_s < ALIVE_S and self.energy.quiet is not False
         near = load_kg < (off_kg if self.energy.quiet else 0.5 * off_kg)
         self._empty_s = self._empty_s + 1 if unoccupied and near else 0
         if self._empty_s > ZERO_AFTER_S:

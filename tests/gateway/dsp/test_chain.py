@@ -55,7 +55,7 @@ def test_every_second_in_bed_has_its_measurements_with_their_origin_and_unit() -
     assert count["respiration_rate"] == 61
     for r in results:
         assert isinstance(r, Measurement)
-        assert r.origin in {"occupancy/1", "movement/1", "heart/2", "respiration/2", "pauses/1", "vital/1"}
+        assert r.origin in {"occupancy/2", "movement/1", "heart/2", "respiration/2", "pauses/1", "vital/1"}
         assert r.unit == quantity(r.quantity).unit
         assert quantity(r.quantity).plausible(r.value)
         assert 0.0 < r.quality <= 1.0

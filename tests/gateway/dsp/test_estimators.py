@@ -93,7 +93,10 @@ def test_a_breath_that_stops_is_noticed_within_fifteen_seconds_though_the_window
 
 def movements(wave: Floats, *, loaded: bool | None = True, load_step_kg: float = 0.0) -> list[float]:
     movement, bandpass = Movement(), Filter(band(*PULSE_BAND_HZ, 100.0))
-    found = [movement.step(bandpass.step(second), 1.0, loaded, load_step_kg) for second in seconds(wave)]
+    found = []
+    for second in seconds(wave):
+        movement.hear(bandpass.step(second), 1.0)
+        found.append(movement.step(1.0, loaded, load_step_kg))
     return [estimate.value for estimate in found if estimate is not None]
 
 
@@ -108,7 +111,8 @@ def test_a_sleeper_at_rest_does_not_move_and_one_who_tosses_does() -> None:
 def test_nobody_moves_in_an_empty_bed_and_its_noise_is_learnt() -> None:
     movement, bandpass = Movement(), Filter(band(*PULSE_BAND_HZ, 100.0))
     for second in seconds(empty_bed(60.0)):
-        assert movement.step(bandpass.step(second), 1.0, False, 0.0) is None
+        movement.hear(bandpass.step(second), 1.0)
+        assert movement.step(1.0, False, 0.0) is None
     assert movement.empty == pytest.approx(0.0008 * np.sqrt(9.3 / 50.0), rel=0.2)
     assert movement.resting is None
 
