@@ -50,6 +50,7 @@ class _Seen:
     rejected: dict[str, int] = field(default_factory=dict)
     raw: bytes = b""
     lost: dict[str, int] = field(default_factory=dict)
+    withheld: dict[str, str] = field(default_factory=dict)
     faults: dict[str, _Fault] = field(default_factory=dict)
 
 
@@ -136,6 +137,11 @@ class DeviceBook:
         seen = self._seen.setdefault(device, _Seen())
         seen.lost[channel] = seen.lost.get(channel, 0) + lost
 
+    def withheld(self, device: str, reasons: Mapping[str, str]) -> None:
+        """By quantity: why the worker withholds it, "" when it no longer does."""
+        seen = self._seen.setdefault(device, _Seen())
+        seen.withheld = {name: why for name, why in (seen.withheld | dict(reasons)).items() if why}
+
     def _press(self, event: Event) -> None:
         utc_ns = self._when(event.at)
         pressed = [path for path in self._paths.get(event.device or "", ()) if path.pressed_by(event)]
@@ -166,6 +172,7 @@ class DeviceBook:
             rejected=dict(seen.rejected),
             last_rejected=seen.raw.hex(" "),
             lost_samples=dict(seen.lost),
+            withheld=dict(seen.withheld),
             worn=seen.wear.worn,
             charging=seen.wear.charging,
             sees=self._sees[device.id],

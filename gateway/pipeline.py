@@ -47,6 +47,8 @@ class Watcher(Protocol):
 
     def saw_loss(self, device: str, channel: str, lost: int) -> None: ...
 
+    def saw_withheld(self, device: str, reasons: Mapping[str, str]) -> None: ...
+
 
 class Uplink(Protocol):
     """A platform link as far as an alarm is concerned."""
@@ -130,6 +132,10 @@ class Pipeline:
             self.measurement(result)
         else:
             self.event(result)
+
+    def withheld(self, device: str, reasons: Mapping[str, str]) -> None:
+        """Why quantities of a device have no value now, or "" for those that have one again."""
+        self._watcher.saw_withheld(device, reasons)
 
     def gap(self, gap: Gap) -> None:
         """Data that will never come."""

@@ -199,6 +199,11 @@ class ReadModel:
         self.devicebook.lost(device, channel, lost)
         self._changed()
 
+    def saw_withheld(self, device: str, reasons: Mapping[str, str]) -> None:
+        """Why quantities of a device have no value now, "" for one that has."""
+        self.devicebook.withheld(device, reasons)
+        self._changed()
+
     def saw_state(self, part: str, state: str, detail: str = "") -> None:
         """State of a part of the box: "worker" is "starting", "ready", "degraded" or "dead"."""
         self._keep(self._parts, part, state, detail)

@@ -131,6 +131,9 @@ class _Inbox:
     def gap(self, gap: Gap) -> None:
         self.pipeline.gap(gap)
 
+    def withheld(self, device: str, reasons: Mapping[str, str]) -> None:
+        self.pipeline.withheld(device, reasons)
+
 
 class LocalSignals:
     """What sounds and lights beside the bed. Until an output driver is fitted, page and journal are the signal."""
@@ -196,8 +199,9 @@ def _worker(
             inbox.pipeline.event(Event(kind, clock.now(), detail=detail))
 
     worker = WorkerLink(
-        clock, cache_dir=config.paths.cache_dir, on_result=inbox.result, on_gap=inbox.gap, on_state=on_state
-    )
+        clock, cache_dir=config.paths.cache_dir, on_result=inbox.result, on_gap=inbox.gap, on_state=on_state,
+        on_withheld=inbox.withheld,
+    )  # fmt: skip
     for device in devices:
         if device.settings:
             worker.describe(device.id, "acc", device.settings)

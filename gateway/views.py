@@ -111,6 +111,7 @@ class DeviceState:
     """state: "never" (not heard since start), "up", "lost" or "fault"; reason says why, in a technician's words.
 
     rejected: frames not understood, by reason, since start; last_rejected: hex of the newest. lost_samples since start.
+    withheld: by quantity, why the worker has no value of it now (`gateway.dsp.reasons`).
     worn, charging: None where the device cannot tell or has not. sees: what it measures, and what of it is hidden from
     it. sos: its ways to call for help.
     """
@@ -128,6 +129,7 @@ class DeviceState:
     rejected: Mapping[str, int]
     last_rejected: str
     lost_samples: Mapping[str, int]
+    withheld: Mapping[str, str]
     worn: bool | None = None
     charging: bool | None = None
     sees: tuple[Sight, ...] = ()

@@ -121,7 +121,8 @@ class Loop:
         count = self._answered.get(feed.device, 0) + 1
         self._answered[feed.device] = count
         memory = self._chains.memory(feed.device) if count % MEMORY_EVERY == 0 else {}
-        return Done(feed.id, results, phase=self._chains.phase(block), memory=memory)
+        withheld = self._chains.withheld(block)
+        return Done(feed.id, results, phase=self._chains.phase(block), memory=memory, withheld=withheld)
 
 
 def _own_stdout() -> int:

@@ -98,13 +98,16 @@ class WorkerLink:
         on_result: Callable[[Measurement | Event], None],
         on_gap: Callable[[Gap], None],
         on_state: Callable[[WorkerState], None],
+        on_withheld: Callable[[str, Mapping[str, str]], None] = lambda device, reasons: None,
         patience: Patience | None = None,
         command: tuple[str, ...] = COMMAND,
     ) -> None:
-        """cache_dir: where kernels are kept. on_state is called at every change of name or reason."""
+        """cache_dir: where kernels are kept. on_state is called at every change of name or reason, on_withheld with a
+        device and, by quantity, why it has no value now (see `messages.Done`)."""
         self._clock = clock
         self._cache_dir = cache_dir
         self._on_result, self._on_gap, self._on_state = on_result, on_gap, on_state
+        self._on_withheld = on_withheld
         self._patience = patience or Patience()
         self._command = command
         self._buffer = Buffer(on_gap, limit_s=self._patience.buffer_s * clock.speed)
@@ -243,6 +246,8 @@ class WorkerLink:
         block, new = self._buffer.done(answer)
         if answer.memory:
             self._memory[block.device] = answer.memory
+        if answer.withheld:  # of a replay too: it ends nearer to now than what was known before
+            self._on_withheld(block.device, answer.withheld)
         if not new:
             return
         if answer.refused:

@@ -75,7 +75,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     at any moment has answered a block wholly or not at all.
 
     phase: samples in the hop that the block's channel is filling. memory: what the device's chain has learnt, now and
-    then. refused: empty, or why the block could not be used.
+    then. refused: empty, or why the block could not be used. withheld: by quantity of the device, why it has no value
+    now ("" when it has one); only what has changed, at most once a minute.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     phase: int = 0
     memory: dict[str, float] = {}
     refused: str = ""
+    withheld: dict[str, str] = {}
 
 
 ToWorker = Describe | Feed

@@ -69,6 +69,12 @@ class Chains:
             return 0 if self._degraded else self._pulses[block.device][1].phase(PPG)
         return self._beds[block.device][1].phase(block.channel)
 
+    def withheld(self, block: SampleBlock) -> dict[str, str]:
+        """By quantity of the block's device: why it has no value, "" when it has one; what is news since last told."""
+        beds, pulses = self._beds.get(block.device), self._pulses.get(block.device)
+        news = beds[1].withholding.news(block.start) if beds else {}
+        return news | (pulses[1].withholding.news(block.start) if pulses else {})
+
     def memory(self, device: str) -> dict[str, float]:
         """What the device's chain has learnt and a new one should be given; empty when there is nothing."""
         entry = self._beds.get(device)

@@ -6,15 +6,18 @@ A worn band that sends no acceleration gives no rate: nobody could tell whether 
 import math
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from gateway.core.model import Measurement, SampleBlock, Stamp
+from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.core.quantities import quantity
 from gateway.dsp import pulse
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.hops import Hop, Hopper
+from gateway.dsp.inputs import Faults, RateWatch, fault_of
 from gateway.dsp.pulse import Pulse
+from gateway.dsp.reasons import Withheld, Withholding
 
 PPG, ACC = "ppg", "acc"
 HOP_S = 1.0
@@ -23,6 +26,8 @@ SWINGING = ("wrist", "arm", "ankle")  # where a sensor moves with a limb
 UNKNOWN_G = math.inf  # motion of a limb that nobody measures
 PAIR_S = 0.5  # between the ends of a second of PPG and of the second of acceleration that judges it
 LAG_S = 2.5  # so long a second of PPG waits for its acceleration
+HUGE = 1e10  # above any converter's counts: garbage of a line
+MAX_G = 100.0  # of an acceleration: no band measures more, a line's garbage does
 MOTION_KEPT = 64  # seconds of acceleration kept for PPG that comes later
 
 
@@ -32,18 +37,23 @@ class PpgChain:
     def __init__(self, device: str, bed: str | None, settings: Mapping[str, object]) -> None:
         self._device, self._bed = device, bed
         self._swings = settings.get("position") in SWINGING
-        full_scale = settings.get("ppg_full_scale", math.inf)
-        self._full_scale = float(full_scale) if isinstance(full_scale, int | float) else math.inf
+        full_scale = settings.get("ppg_full_scale", HUGE)
+        self._full_scale = float(full_scale) if isinstance(full_scale, int | float) else HUGE
         self._waiting: deque[Hop] = deque()  # bounded by LAG_S
         self._motion: deque[tuple[Stamp, float]] = deque(maxlen=MOTION_KEPT)  # full: the oldest go, unasked for
         self._hoppers: dict[str, Hopper] = {}
         self._pulse: Pulse | None = None
-        self.withheld = ""  # why the last second had no rate
+        self._rates: dict[str, RateWatch] = {}
+        self._faults = Faults(device, bed, PPG)
+        self.withholding = Withholding()
 
     def start(self, channel: str, rate_hz: float, phase: int = 0) -> None:
         """(Re)start a channel at this rate; phase: see `Hopper`."""
-        full_scale = self._full_scale if channel == PPG else math.inf
-        self._hoppers[channel] = Hopper(rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase)
+        full_scale = self._full_scale if channel == PPG else MAX_G
+        self._hoppers[channel] = Hopper(
+            rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=full_scale, phase=phase, varies=channel == PPG
+        )
+        self._rates[channel] = RateWatch(rate_hz)
         if channel == PPG:
             self._pulse = Pulse(rate_hz) if rate_hz >= pulse.MIN_RATE_HZ else None
 
@@ -56,14 +66,15 @@ class PpgChain:
         """Samples in the hop that the channel is filling."""
         return self._hoppers[channel].phase
 
-    def feed(self, block: SampleBlock) -> list[Measurement]:
+    def feed(self, block: SampleBlock) -> list[Measurement | Event]:
         """The seconds that this block completes, in order."""
+        self._rates[block.channel].block(block)
         hops = self._hoppers[block.channel].push(block)
         if block.channel == ACC:
             self._motion.extend((hop.at, _spread_g(hop)) for hop in hops)
         else:
             self._waiting.extend(hops)
-        results: list[Measurement] = []
+        results: list[Measurement | Event] = []
         while self._waiting and self._can_be_judged(self._waiting[0]):
             hop = self._waiting.popleft()
             results += self._tick(hop, self._motion_g(hop))
@@ -76,20 +87,25 @@ class PpgChain:
         judged = bool(self._motion) and self._motion[-1][0].since_s(hop.at) >= -PAIR_S
         return judged or self._waiting[-1].at.since_s(hop.at) > LAG_S
 
-    def _tick(self, hop: Hop, motion_g: float | None) -> list[Measurement]:
+    def _tick(self, hop: Hop, motion_g: float | None) -> list[Measurement | Event]:
+        fault = fault_of(hop, wrong_rate=self._rates[PPG].wrong)
+        faults = self._faults.step(fault, HOP_S, hop.at)
         if self._pulse is None:
-            self.withheld = "slow"
-            return []
+            self.withholding.note("pulse_rate", fault or Withheld.SLOW)
+            return [*faults]
+        if fault is Withheld.WRONG_RATE:
+            hop = replace(hop, real=0.0)
         if hop.fresh:
             self._pulse.reset()
         second = self._pulse.step(hop.data, hop.real, motion_g)
-        self.withheld = second.withheld
+        self.withholding.note("pulse_rate", fault if fault and second.withheld else second.withheld)
         now_s = self._pulse.elapsed_s
         found = [
             self._measured("ibi", Estimate(1e3 * each.length_s, 1.0, each.length_s), hop.at.plus_s(each.end_s - now_s))
             for each in second.intervals
         ]
-        return found + ([self._measured("pulse_rate", second.rate, hop.at)] if second.rate is not None else [])
+        rate = [self._measured("pulse_rate", second.rate, hop.at)] if second.rate is not None else []
+        return [*faults, *found, *rate]
 
     def _motion_g(self, hop: Hop) -> float | None:
         """Spread of the acceleration in the same second; infinite when it should be known and is not."""
