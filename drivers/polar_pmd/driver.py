@@ -20,7 +20,7 @@ from drivers.polar_pmd.timeline import JUMP_S, Timeline
 from drivers.profile import models_in
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError, PairingError
-from gateway.core.model import Event, SampleBlock, Stamp
+from gateway.core.model import Detail, Event, SampleBlock, Stamp
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ WANTED_RANGE_G = 8.0  # impacts of falls exceed 4 g at the wrist
 REPLY_S = 5.0  # a control point request
 SILENCE_S = 10.0  # a frame arrives about every 0.7 s
 REFUSED_RETRY_S = 60.0  # acceleration refused (memory full ...): asked again while the pulse goes on
+REFUSED = "acceleration refused"
 
 
 class PolarDriver:
@@ -141,7 +142,7 @@ class PolarDriver:
                 await self._request(gatt, sink, bytes([frame.STOP, frame.ACC]))
                 reply = await self._request(gatt, sink, start)
         if reply.status == frame.OK:
-            self._running(reply)
+            self._running(reply, sink)
         else:
             self._refused(reply, sink)
 
@@ -168,11 +169,14 @@ class PolarDriver:
     def _new_timeline(self) -> Timeline:
         return Timeline(self._rate_hz, jump_s=patience_s(self._clock, JUMP_S))
 
-    def _running(self, reply: frame.Reply) -> None:
+    def _running(self, reply: frame.Reply, sink: Sink) -> None:
         settings = frame.decode_settings(reply.params)
         factor = 1.0 if isinstance(settings, Rejected) else settings.get(frame.FACTOR, (1.0,))[0]
         self._factor = factor if math.isfinite(factor) and factor > 0 else 1.0
         self._acc_heard = self._clock.now()
+        if self._complaint.startswith(REFUSED):
+            over: Detail = {"reason": self._complaint, "active": False}
+            sink.event(Event("device_fault", self._acc_heard, self._device.bed, self._device.id, over))
         self._complaint = ""
 
     def _refused(self, reply: frame.Reply, sink: Sink) -> None:
@@ -183,13 +187,15 @@ class PolarDriver:
                 self._complaint = text
                 sink.event(Event("sensor_off", now, self._device.bed, self._device.id, {"reason": text}))
             raise LinkError(f"{self._device.id}: the band is {text}", hint="take it off the charger and put it on")
-        self._fault(f"acceleration refused: {text}", now, sink)
+        self._fault(f"{REFUSED}: {text}", now, sink, active=True)  # without acceleration no fall is seen: it lasts
 
-    def _fault(self, reason: str, at: Stamp, sink: Sink) -> None:
+    def _fault(self, reason: str, at: Stamp, sink: Sink, *, active: bool | None = None) -> None:
+        """active: True for what lasts until it is told to be over, None for what happened once."""
         if self._complaint == reason:
             return
         self._complaint = reason
-        sink.event(Event("device_fault", at, self._device.bed, self._device.id, {"reason": reason}))
+        detail: Detail = {"reason": reason} if active is None else {"reason": reason, "active": active}
+        sink.event(Event("device_fault", at, self._device.bed, self._device.id, detail))
 
     async def _request(self, gatt: Gatt, sink: Sink, request: bytes) -> frame.Reply:
         """Write to the control point and wait for the answer to it."""

@@ -186,11 +186,11 @@ async def test_a_full_memory_costs_the_acceleration_but_not_the_pulse() -> None:
     async with ward() as w, running(w.driver.run(w.sink)):
         w.band.faults.disk_full = True
         await w.sink.until(lambda: len(w.sink.values("heart_rate")) >= 2)
-        assert [(event.kind, event.detail["reason"]) for event in w.sink.events] == [
-            ("device_fault", "acceleration refused: memory full")
-        ]
+        refused = {"reason": "acceleration refused: memory full", "active": True}
+        assert [(event.kind, event.detail) for event in w.sink.events] == [("device_fault", refused)]
         w.band.faults.disk_full = False
         await w.frames(1)  # asked for again after a minute of the band's time
+        assert w.sink.events[-1].detail == refused | {"active": False}
 
 
 async def test_acceleration_that_falls_silent_breaks_the_link_though_the_pulse_goes_on() -> None:

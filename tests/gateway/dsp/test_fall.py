@@ -116,6 +116,7 @@ def test_a_band_that_cannot_tell_a_fall_says_so_once(
     assert isinstance(event, Event)
     assert event.kind == "device_fault"
     assert event.detail["reason"] == reason
+    assert event.detail["active"] is True, "it lasts: a technician must see it tomorrow, too"
 
 
 def test_a_waist_falls_more_softly_than_a_wrist() -> None:
