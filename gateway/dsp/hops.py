@@ -15,6 +15,7 @@ from gateway.dsp.kernels.compiler import Floats
 # fast clock on a busy machine (75 ms are 3 s at speed 40), must not look like a loss: only a longer jump does.
 JUMP_S = 30.0
 MIN_CONSTANT = 8  # samples that say whether a hop varies
+CONSTANT_HOPS = 3  # in a row; after breathing out a coarse converter stands still for two (seen at 10 bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,18 @@ class Hopper:
     ) -> None:  # fmt: skip
         """full_scale: samples at or beyond it, either way, are clipped. phase: samples of the current hop that came
         before the first block (a replay): the rest of that hop is left out, so that the cuts fall where they fell.
-        varies: a hop without any variation is not real (a waveform always has noise)."""
+        varies: what does not vary for CONSTANT_HOPS is not real from then on (a waveform always has noise)."""
         self.rate_hz = rate_hz
         self._length = max(1, round(rate_hz * hop_s))
         self._max_fill_s = max_fill_s
-        self._full_scale = full_scale
+        self._full_scale = float(np.float32(full_scale))  # samples are float32: 3.3 V at the stop is a little less
         self._varies = varies
         self._parts: list[Floats] = []
         self._have = 0
         self._skip = -phase % self._length
         self._last: Stamp | None = None
         self._fresh = True
+        self._same, self._value = 0, np.nan
 
     @property
     def phase(self) -> int:
@@ -104,10 +106,21 @@ class Hopper:
         clipped = float(np.mean(finite & ~inside)) if not inside.all() else 0.0
         data[~inside] = np.nan
         real = float(np.mean(inside if data.ndim == 1 else inside.all(axis=1)))
-        constant = _constant(data)
+        constant = self._stands_still(data)
         hop = Hop(at, data, 0.0 if constant and self._varies else real, self._fresh, clipped, constant)
         self._parts, self._have, self._fresh = [], 0, False
         return hop
+
+
+    def _stands_still(self, data: Floats) -> bool:
+        """True when this hop and those before it hold one and the same value."""
+        if not _constant(data):
+            self._same = 0
+            return False
+        value = float(np.nanmax(data))
+        self._same = self._same + 1 if value == self._value else 1
+        self._value = value
+        return self._same >= CONSTANT_HOPS
 
 
 def _constant(data: Floats) -> bool:

@@ -7,10 +7,11 @@ back to half of the median or more: what does not come back is a sensor that sli
 (`vital`), and is not told here. The value is the length in s, told once, in the second in which breath is back (1 s
 after it on average); 0 in every other second that was judged, so that pauses and the time in which they could have been
 seen are both in the minutes. An index from it is a trend of one sleeper, never a diagnosis: no oxygen, no flow, and a
-pause with effort (obstruction) does not look like one. Gap policy: a second with less than 90 % real samples, or
-without any variation, or with movement, or without a loaded bed, ends what was going on and is not judged; the envelope
-is used again 4 s later, and after movement the median is learnt anew for 30 s, because posture changes the amplitude.
-Source: criterion of signals reference 4c (30 % of a two-minute median, 10 s as in the AASM manual).
+pause with effort (obstruction) does not look like one. Gap policy: a second with less than 90 % real samples (a
+waveform that stands still has none), or with movement, or without a loaded bed, ends what was going on and is not
+judged; the envelope is used again 4 s later, and after movement the median is learnt anew for 30 s, because posture
+changes the amplitude. Source: criterion of signals reference 4c (30 % of a two-minute median, 10 s as in the AASM
+manual).
 """
 
 from collections import deque
@@ -53,7 +54,7 @@ class Pauses:
         """Length in s of the pause that ended in this second, 0 when none did; None when that cannot be said:
         `withheld` then says why."""
         self._window.push(self._filter.step(wave))
-        self.withheld = self._unfit(wave, real, movement, loaded)
+        self.withheld = self._unfit(real, movement, loaded)
         if self.withheld:
             self._clean_s = 0
             self._forget_pause()
@@ -66,7 +67,7 @@ class Pauses:
             return None
         return self._judge(float(breathing.largest_swing(self._window.samples)), real)
 
-    def _unfit(self, wave: Floats, real: float, movement: float | None, loaded: bool) -> Withheld:
+    def _unfit(self, real: float, movement: float | None, loaded: bool) -> Withheld:
         """Why this second cannot be judged."""
         if self._slow:
             return Withheld.SLOW
@@ -74,8 +75,6 @@ class Pauses:
             return Withheld.EMPTY
         if real < MIN_REAL:
             return Withheld.GAP
-        if breathing.largest_swing(wave) <= 0.0:
-            return Withheld.CONSTANT
         return Withheld.MOVING if movement is None or movement > MOVED else Withheld.NOTHING
 
     def _judge(self, swing: float, real: float) -> Estimate | None:
