@@ -14,8 +14,9 @@ import numpy as np
 from gateway.core.errors import WorkerError
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import breathing, filtering, intervals, loading, peaks, periodicity
+from gateway.dsp.kernels import beats, breathing, filtering, intervals, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats
+from gateway.dsp.pulse import Pulse
 
 RELATIVE = 1e-9  # reassociated sums and fused multiply-add differ from plain Python in the last digits
 ABSOLUTE = 1e-12
@@ -143,6 +144,21 @@ def _msptd_peaks() -> list[float]:
     return [float(count), *map(float, found[:count]), float(peaks.likeness(_ppg(), found[:count], 7, np.zeros(15)))]
 
 
+def _second() -> list[float]:
+    """Twelve seconds at 50 Hz, so that the window fills and intervals end."""
+    pulse = Pulse(50.0)
+    t = np.arange(600) / 50.0
+    wave = np.sin(2 * np.pi * 1.2 * t) + 0.4 * np.sin(2 * np.pi * 2.4 * t + 0.8) + 0.05 * np.sin(2 * np.pi * 0.3 * t)
+    told = [pulse.step(wave[50 * k : 50 * k + 50], 1.0, 0.01) for k in range(12)]
+    rate = told[-1].rate
+    lengths = [each.length_s for second in told for each in second.intervals]
+    return [rate.value if rate else 0.0, rate.quality if rate else 0.0, *lengths]
+
+
+def _spread() -> list[float]:
+    return [float(beats.spread(np.array([0.8, 1.1, 0.9, 1.0, 0.7, 0.85])))]
+
+
 CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "fall": _fall,
     "occupancy": _occupancy,
@@ -158,6 +174,8 @@ CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "largest_swing": _largest_swing,
     "elgendi_peaks": _elgendi_peaks,
     "msptd_peaks": _msptd_peaks,
+    "second": _second,
+    "spread": _spread,
 }
 
 

@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -500,3 +501,133 @@ static double peak_likeness(const double *x, int64_t n, const int64_t *at, int64
     return total / (double)used;
 }
 TWIN(peaks_likeness) { (void)r; return peak_likeness(a[0], n[0], a[1], n[1], n[2], a[2]); }
+
+/* ---- beats ---- */
+
+enum { RATE, FILLING, GAP, MOVING, NO_AGREEMENT };
+enum { HOPS, PUSHED, JUDGED, START_S, LAST_BEAT_S, LIKE, SEEN, NEW };
+
+static void sort(double *values, int64_t n) {
+    for (int64_t i = 1; i < n; i++) {
+        double value = values[i];
+        int64_t j = i - 1;
+        for (; j >= 0 && values[j] > value; j--) values[j + 1] = values[j];
+        values[j + 1] = value;
+    }
+}
+
+static double spread(double *lengths, int64_t n) {
+    sort(lengths, n);
+    return (lengths[(3 * (n - 1) + 2) / 4] - lengths[(n - 1) / 4]) / lengths[n / 2];
+}
+/* of each six values in turn, as the benchmark's own loop does with the kernel */
+TWIN(beats_spread) {
+    (void)r;
+    double total = 0.0;
+    for (int64_t i = 0; i + 6 <= n[0]; i += 6) total += spread((double *)a[0] + i, 6);
+    return total;
+}
+
+static void see(double when_s, int agreed, double *state, double *seen, int64_t room) {
+    int64_t at = (int64_t)state[SEEN];
+    if (at == room) memmove(seen, seen + 3, (size_t)(--at) * 3 * sizeof *seen);
+    double length_s = when_s - state[LAST_BEAT_S];
+    seen[3 * at] = when_s;
+    seen[3 * at + 1] = agreed ? 1.0 : 0.0;
+    seen[3 * at + 2] = agreed && 0.27 <= length_s && length_s <= 2.2 ? length_s : 0.0;
+    state[LAST_BEAT_S] = agreed ? when_s : NAN;
+    state[SEEN] = (double)(at + 1);
+    state[NEW] += 1.0;
+}
+
+static int64_t nearest_of(int64_t at, const int64_t *others, int64_t count, int64_t nearest) {
+    while (nearest + 1 < count && llabs(others[nearest + 1] - at) <= llabs(others[nearest] - at)) nearest++;
+    return nearest;
+}
+
+static void judge(const double *x, int64_t n, double rate_hz, double known, double *state, double *elgendi, double *work,
+                  int64_t *one, int64_t *two, double *seen, int64_t room) {
+    int64_t twos = msptd_peaks(x, n, (int64_t)rate_hz, two, n);
+    if (twos > 4) {
+        for (int64_t i = 0; i + 1 < twos; i++) work[i] = (double)(two[i + 1] - two[i]);
+        sort(work, twos - 1);
+        double beat_s = 0.5 * (work[(twos - 1) / 2] + work[(twos - 2) / 2]) / rate_hz;
+        elgendi[1] = MIN(1.2, MAX(0.5, 0.8 * beat_s));
+    }
+    int64_t ones = elgendi_peaks(x, n, rate_hz, elgendi, work, one, n);
+    state[LIKE] = peak_likeness(x, n, two, twos, (int64_t)nearbyint(0.3 * rate_hz), work);
+    int64_t end = (int64_t)state[PUSHED] - (int64_t)nearbyint(2.0 * rate_hz);
+    int64_t first = MAX((int64_t)state[JUDGED], end - (int64_t)ceil(rate_hz));
+    state[JUDGED] = (double)end;
+    if (known < 1.0) {
+        state[LAST_BEAT_S] = NAN;
+        return;
+    }
+    double near_by = 0.12 * rate_hz;
+    int64_t before = (int64_t)state[PUSHED] - n, i = 0, j = 0, by_one = 0, by_two = 0;
+    while (i < twos || j < ones) {
+        int64_t at;
+        int agreed = 0;
+        if (j == ones || (i < twos && two[i] <= one[j])) {
+            at = two[i++];
+            by_one = nearest_of(at, one, ones, by_one);
+            agreed = ones > 0 && (double)llabs(one[by_one] - at) <= near_by;
+        } else {
+            at = one[j++];
+            by_two = nearest_of(at, two, twos, by_two);
+            if (twos > 0 && (double)llabs(two[by_two] - at) <= near_by) continue;
+        }
+        if (first <= before + at && before + at < end)
+            see(state[START_S] + ((double)(before + at + 1) + vertex(x, n, at)) / rate_hz, agreed, state, seen, room);
+    }
+}
+
+static int rate_of(const double *recent, const double *state, const double *seen, double *work, double *out) {
+    double share = 0.0, moved = 0.0, agreed = 0.0, total = 0.0;
+    for (int k = 0; k < 8; k++) {
+        share += recent[2 * k];
+        moved = MAX(moved, recent[2 * k + 1]);
+    }
+    share /= 8.0;
+    if (share < 0.8) return GAP;
+    if (!(moved < 0.3)) return MOVING;
+    int64_t count = 0, n = (int64_t)state[SEEN];
+    for (int64_t i = 0; i < n; i++) {
+        agreed += seen[3 * i + 1];
+        if (seen[3 * i + 2] > 0.0) total += work[count++] = seen[3 * i + 2];
+    }
+    if (count < 4) return NO_AGREEMENT;
+    agreed /= (double)n;
+    double like = isfinite(state[LIKE]) ? MAX(0.0, (state[LIKE] - 0.5) / 0.5) : 0.0;
+    double steady = MAX(0.0, 1.0 - spread(work, count) / 0.6);
+    out[0] = 60.0 * (double)count / total;
+    out[1] = share * agreed * agreed * steady * like * (1.0 - 0.5 * moved / 0.3);
+    return RATE;
+}
+
+/* the whole recording second by second, as the benchmark's own loop does with the kernel; out: (seconds, 3) */
+TWIN(beats_second) {
+    double *sos = a[1], *carried = a[2], *hold = a[3], *filtered = a[4], *x = a[6], *state = a[7], *recent = a[8];
+    double *elgendi = a[9], *work = a[10], *seen = a[12], *out = a[13], rate_hz = r[2];
+    int64_t *found = a[11], m = n[6], factor = n[7], room = n[9], rows = n[17], seconds = n[19];
+    for (int64_t s = 0; s < seconds; s++) {
+        sos_filter((const double *)a[0] + s * m, m, sos, 2, carried, hold, filtered);
+        state[PUSHED] += (double)decimate(filtered, m, factor, a[5], x, room);
+        state[HOPS] += 1.0;
+        state[NEW] = 0.0;
+        memmove(recent, recent + 2, 14 * sizeof *recent);
+        recent[14] = r[0];
+        recent[15] = r[1];
+        double *row = out + 3 * s;
+        row[2] = FILLING;
+        if (state[PUSHED] < (double)room) continue;
+        judge(x, room, rate_hz, recent[10], state, elgendi, work, found + room, found, seen, rows);
+        double oldest_s = state[HOPS] - 2.0 - 8.0;
+        int64_t gone = 0, kept = (int64_t)state[SEEN];
+        while (gone < kept && seen[3 * gone] < oldest_s) gone++;
+        memmove(seen, seen + 3 * gone, (size_t)(kept - gone) * 3 * sizeof *seen);
+        state[SEEN] = (double)(kept - gone);
+        row[2] = rate_of(recent, state, seen, work, row);
+    }
+    return 0.0;
+}

@@ -10,7 +10,7 @@ import numpy as np
 
 import gateway.dsp.kernels
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import breathing, falling, filtering, intervals, loading, peaks, periodicity
+from gateway.dsp.kernels import beats, breathing, falling, filtering, intervals, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats, Ints, kernel
 from tests.benchmarks.c_twins import Argument
 
@@ -43,6 +43,28 @@ def kernels() -> list[str]:
 def _vertices(x: Floats, out: Floats) -> None:
     for i in range(x.shape[0]):
         out[i] = peaks.vertex(x, i)
+
+
+@kernel
+def _spreads(x: Floats) -> float:
+    total = 0.0
+    for i in range(0, x.shape[0] - 5, 6):
+        total += beats.spread(x[i : i + 6])
+    return total
+
+
+@kernel
+def _seconds(
+    wave: Floats, real: float, motion_g: float, sos: Floats, carried: Floats, hold: Floats, filtered: Floats,
+    factor: int, phase: Ints, x: Floats, rate_hz: float, state: Floats, recent: Floats, elgendi: Floats, work: Floats,
+    found: Ints, seen: Floats, out: Floats,
+) -> None:  # fmt: skip
+    m = filtered.shape[0]
+    for k in range(out.shape[0]):
+        out[k, 2] = beats.second(
+            wave[k * m : k * m + m], real, motion_g, sos, carried, hold, filtered, factor, phase, x, rate_hz, state,
+            recent, elgendi, work, found, seen, out[k],
+        )  # fmt: skip
 
 
 def cases(n: int) -> list[Case]:
@@ -112,7 +134,17 @@ def _of_peaks(n: int) -> list[Case]:
         Case("peaks.msptd_peaks", peaks.msptd_peaks, lambda: [x, 25, np.zeros(n // 4, dtype=np.int64)]),
         Case("peaks.vertex", _vertices, lambda: [x, np.zeros(n)]),
         Case("peaks.likeness", peaks.likeness, lambda: [x, crests, 8, np.zeros(17)]),
-    ]
+        Case("beats.spread", _spreads, lambda: [2.0 + x]),
+        Case(
+            "beats.second",
+            _seconds,
+            lambda: [
+                x, 1.0, 0.01, band(0.7, 8.0, rate_hz, order=2), np.zeros((2, 2)), np.zeros(3), np.zeros(25), 1,
+                np.zeros(1, dtype=np.int64), np.zeros(200), rate_hz, np.zeros(8), np.zeros((8, 2)), elgendi.copy(),
+                np.zeros(201), np.zeros((2, 200), dtype=np.int64), np.zeros((200, 3)), np.zeros((n // 25, 3)),
+            ],
+        ),
+    ]  # fmt: skip
 
 
 def _of_states(n: int) -> list[Case]:
