@@ -13,6 +13,7 @@ from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.core.quantities import quantity
 from gateway.dsp import heart, movement, occupancy, pauses, respiration, restlessness, turning, vital
 from gateway.dsp.bed_energy import SILENT, Level
+from gateway.dsp.disturbances import Disturbances
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.filters import Filter, band
 from gateway.dsp.heart import Heart
@@ -81,6 +82,8 @@ class BedChain:
         self._heart: Heart | None = None
         self._respiration: Respiration | None = None
         self._pauses: Pauses | None = None
+        self._disturbances: Disturbances | None = None
+        self._pump_hz = memory.get("pump_hz")
         self._moving = self._alive = False
         self._loaded: bool | None = None
         self._load_kg = math.nan
@@ -99,7 +102,9 @@ class BedChain:
         every = respiration.DEGRADED_EVERY if self._degraded else 1
         self._respiration = Respiration(rate_hz, every=every)
         self._pauses = None if self._degraded else Pauses(rate_hz)
-        self._heart = None if self._degraded or rate_hz < heart.MIN_RATE_HZ else Heart(rate_hz)
+        able = not self._degraded and rate_hz >= heart.MIN_RATE_HZ
+        self._heart = Heart(rate_hz) if able else None
+        self._disturbances = Disturbances(rate_hz, pump_hz=self._pump_hz) if able else None
 
     def rate_hz(self, channel: str) -> float | None:
         """The rate at which a channel runs, None before it was started."""
@@ -112,7 +117,8 @@ class BedChain:
 
     def memory(self) -> dict[str, float]:
         """What was learnt of this bed and would take minutes to learn again."""
-        learnt = {"resting": self._movement.resting, "empty": self._movement.empty}
+        pump_hz = self._disturbances.pump_hz if self._disturbances else self._pump_hz
+        learnt = {"resting": self._movement.resting, "empty": self._movement.empty, "pump_hz": pump_hz}
         return {key: value for key, value in learnt.items() if value is not None} | self._occupancy.memory()
 
     def feed(self, block: SampleBlock) -> list[Measurement | Event]:
@@ -139,6 +145,8 @@ class BedChain:
         if hop.fresh:
             self._band.reset()
             self._forget_sleeper()
+            if self._disturbances is not None:
+                self._disturbances.reset()
         self._filtered = self._band.step(hop.data)
         self._movement.hear(self._filtered, 0.0 if self._rates[WAVE].wrong else hop.real)
 
@@ -184,6 +192,7 @@ class BedChain:
         pulse = self._heart.step(filtered, hop.real, amount) if self._heart is not None else None
         breath = self._respiration.step(hop.data, hop.real, amount)
         self._moving = amount is not None and amount > 0.0
+        pulse, breath = self._undisturbed(hop, pulse, breath)
         beating = self._heart is not None and self._heart.beating
         self._alive = beating or self._respiration.breath_now
         sign = self._alive or (amount is not None and amount > vital.MOVED) or self._above_empty()
@@ -205,6 +214,18 @@ class BedChain:
         told += [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]
         return told
 
+    def _undisturbed(
+        self, hop: Hop, pulse: Estimate | None, breath: Estimate | None
+    ) -> tuple[Estimate | None, Estimate | None]:
+        """The rates without those that may be another sleeper's, a pump's or a tremor's."""
+        if self._disturbances is None or self._heart is None:
+            return pulse, breath
+        self._disturbances.step(
+            hop.data, self._filtered, self._heart.envelope, hop.real, rms=self._movement.now, load_kg=self._load_kg,
+            moving=self._moving, empty=self._loaded is False,
+        )  # fmt: skip
+        return self._disturbances.judge(pulse, breath)
+
     def _posture(self, amount: float | None, filtered: Floats) -> Sequence[_Found]:
         """Turning over and restlessness of who is in bed."""
         if self._loaded is False:
@@ -222,6 +243,9 @@ class BedChain:
             "heart_rate": self._heart.withheld if self._heart else without_heart,
             "respiration_rate": self._respiration.withheld if self._respiration else Withheld.NOTHING,
         }
+        if self._disturbances is not None:
+            whys["heart_rate"] = self._disturbances.heart or whys["heart_rate"]
+            whys["respiration_rate"] = self._disturbances.breath or whys["respiration_rate"]
         for name, why in whys.items():
             if self._loaded is False:
                 why = Withheld.SLIPPED if self._slipped else Withheld.EMPTY
@@ -250,6 +274,8 @@ class BedChain:
             self._respiration.reset()
         if self._pauses is not None:
             self._pauses.reset()
+        if self._disturbances is not None:
+            self._disturbances.forget_sleeper()
         if self._heart is not None:
             self._heart.reset()
         self._vital.reset()

@@ -78,10 +78,12 @@ class Heart:
         self._prior, self._prior_age = 0.0, 0
         self.withheld = Withheld.FILLING
         self.beating = False
+        self.envelope: Floats = np.zeros(0)  # of the last hop, at the waveform's rate
 
     def step(self, band: Floats, real: float, movement: float | None) -> Estimate | None:
         """The rate over the last ten seconds, or None when there is none to be had: `withheld` then says why."""
-        self._window.push(self._smooth.step(np.abs(self._beats.step(band))))
+        self.envelope = self._smooth.step(np.abs(self._beats.step(band)))
+        self._window.push(self.envelope)
         self._real.append(real)
         self._moved.append(movement is not None and movement > MOVED)
         share = sum(self._real) / WINDOW_S

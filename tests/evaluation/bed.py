@@ -251,11 +251,14 @@ def _disturbed(nights: Nights, report: Report) -> list[Figure]:
         other = nights.sleeper((index + 1) % len(nights.beats), HALF_HOUR_S)
         return Plan(HALF_HOUR_S, snr_db=10.0, other=other, other_s=(float(half), np.inf))
 
+    def pumped(index: int) -> Plan:
+        return Plan(HALF_HOUR_S, snr_db=10.0, pump_hz=pump[index], mains=True, outings=((0.0, 600.0),))
+
     slipped = Plan(HALF_HOUR_S, snr_db=10.0, slipped_s=float(half))
     rows, figures = [], []
     for name, plan, first_s in (
         ("two in the bed from half time on", shared, half + SETTLED_S),
-        ("pump, 0.1 to 1 Hz, and mains", lambda i: Plan(HALF_HOUR_S, snr_db=10.0, pump_hz=pump[i], mains=True), 0),
+        ("pump, 0.1 to 1 Hz, and mains, after 10 min empty", pumped, 600),
         ("tremor, 4 to 6 Hz", lambda i: Plan(HALF_HOUR_S, snr_db=10.0, tremor_hz=tremor[i]), 0),
         ("belt slipped at half time", _always(slipped), half + SETTLED_S),
     ):

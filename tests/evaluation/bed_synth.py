@@ -236,6 +236,8 @@ def _machines(plan: Plan, t: Floats, here: Floats, rng: Rng) -> Floats:
 def _burst(wave: Floats, at_s: float, span_s: float, size: float, rng: Rng) -> slice:
     """Add large slow waves; returns where."""
     first, end = max(0, round((at_s - span_s / 2) * RATE_HZ)), min(len(wave), round((at_s + span_s / 2) * RATE_HZ))
+    if end <= first:  # before the recording
+        return slice(0, 0)
     raw = rng.standard_normal(end - first + 200)
     shaped = sosfiltfilt(butter(2, [0.3, 8.0], "bandpass", fs=RATE_HZ, output="sos"), raw)[100:-100]
     wave[first:end] += size * shaped / np.std(shaped) * np.hanning(end - first) ** 0.25
