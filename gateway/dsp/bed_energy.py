@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MEMORY_S = 120.0
+USUAL, UNUSUAL_S = math.log(4.0), 3600.0  # what postures and mattresses change; what is more is learnt in an hour
 SEPARATE = 2.5  # between the energies of sleeper and empty bed, in amplitude (8 dB): less tells nothing
 LOST = 0.1  # of the sleeper's energy (-20 dB), while the load says that somebody is there
 QUIET_S, RISEN_S = 2, 3  # seconds in a row; only a heart below 30 /min leaves out two seconds
@@ -103,8 +104,9 @@ class BedEnergy:
 
     def _learn(self, level: Level, moving: bool, alive: bool) -> None:
         if alive and not moving and level.now > 0.0 and self.quiet is not True:
-            rate = 1.0 / MEMORY_S if self._living > 0.0 else 1.0
-            self._living = math.exp((1.0 - rate) * math.log(self._living or 1.0) + rate * math.log(level.now))
+            change = math.log(level.now / self._living) if self._living > 0.0 else 0.0
+            memory_s = MEMORY_S if abs(change) < USUAL else UNUSUAL_S
+            self._living = (self._living or level.now) * math.exp(change / memory_s)
         self._alive_s = self._alive_s + 1 if alive else 0
         if self._alive_s >= ALIVE_S or moving:  # noise looks alive for seconds, no longer
             self._steady.clear()
