@@ -89,7 +89,7 @@ class SecondSource:
 
     def _combs(self) -> tuple[float, float]:
         """Rates in Hz of the best comb and of a second one, NaN when that is too weak."""
-        x = self._window.samples
+        x = self._window.samples - self._window.samples.mean()
         limit = 4.0 * float(np.median(np.abs(x)))
         power = np.abs(np.fft.rfft(np.clip(x, -limit, limit) * self._taper, BINS)) ** 2
         smooth = np.convolve(power, np.full(3, 1.0 / 3.0), mode="same")

@@ -48,7 +48,7 @@ def local_intervals(
     lies (rows - 1 - k) * step earlier, which must be at least `longest`. lags: shape (2,), shortest and longest tried,
     in samples. guard: a shorter lag that scores this fraction of the best one wins (two intervals are as alike as one).
     prior: a lag that is expected, 0 for none, with this log-normal spread. scores: scratch (longest + 1, 5). out: shape
-    (rows, 2): lag; lag with the prior; 0, 0 where there is none. NaN policy: a NaN within reach of a moment gives 0, 0.
+    (rows, 2): lag; lag with the prior; 0, 0 where there is none. NaN policy: a lag that reaches a NaN is not chosen.
     Each lag's score is the product of three estimators scaled to 0-1: correlation, absolute difference, height of the
     pair of peaks. Source: Brueser et al. 2013, IEEE JBHI 17(2), continuous local interval estimation.
     """
