@@ -162,7 +162,7 @@ class BedChain:
             fault = fault_of(replace(load, constant=False), wrong_rate=self._rates[LOAD].wrong)  # a load may rest
             if self._slipped and not fault:
                 fault = Withheld.SLIPPED
-            results += self._faults[LOAD].step(fault, HOP_S, at)
+            results += self._faults[LOAD].step(fault, HOP_S, at, fresh=load.fresh)
         if state.changed:
             results.append(self._changed(state, at))
         if state.loaded is not None and state.quality > 0.0:
@@ -208,7 +208,7 @@ class BedChain:
         self._withhold(fault, found)
         if fault is Withheld.CONSTANT and self._loaded is False:  # a coarse converter in a quiet, empty bed
             fault = Withheld.NOTHING
-        told: list[Measurement | Event] = [*self._faults[WAVE].step(fault, HOP_S, hop.at)]
+        told: list[Measurement | Event] = [*self._faults[WAVE].step(fault, HOP_S, hop.at, fresh=hop.fresh)]
         if self._loaded is False:
             return told
         told += [self._measured(name, value, hop.at, origin) for name, value, origin in found if value is not None]

@@ -61,30 +61,42 @@ class Faults:
         self._device, self._bed, self._channel = device, bed, channel
         self._lasts_s: dict[Withheld, float] = {}
         self._good_s: dict[Withheld, float] = {}
+        self._told: set[Withheld] = set()
 
-    def step(self, seen: Withheld, span_s: float, at: Stamp) -> list[Event]:
-        """seen: what is wrong with this hop of `span_s` (one of MEANING), or NOTHING. At most one event for each
-        change of a fault."""
+    def step(self, seen: Withheld, span_s: float, at: Stamp, *, fresh: bool = False) -> list[Event]:
+        """seen: what is wrong with this hop of `span_s` (one of MEANING), or NOTHING. fresh: after a long gap; a link
+        that broke has made the technician's page forget, so that what still lasts is told again."""
+        if fresh:
+            self._lasts_s.clear()
         events: list[Event] = []
         for why in MEANING:
             if why is seen:
-                before = self._lasts_s.get(why, 0.0)
-                self._lasts_s[why] = min(FAULT_S, before + span_s)
                 self._good_s.pop(why, None)
-                if before < FAULT_S <= self._lasts_s[why]:
-                    events.append(self._event(why, at, active=True))
-            elif why in self._lasts_s:
-                events += self._end(why, span_s, at)
+                events += self._lasts(why, span_s, at)
+            elif why in self._lasts_s or why in self._told:
+                events += self._good(why, span_s, at)
         return events
 
-    def _end(self, why: Withheld, span_s: float, at: Stamp) -> list[Event]:
-        """A fault that was told ends after a while, one that was not at once."""
-        told = self._lasts_s[why] >= FAULT_S
-        self._good_s[why] = self._good_s.get(why, 0.0) + span_s
-        if told and self._good_s[why] < GOOD_S:
+    def _lasts(self, why: Withheld, span_s: float, at: Stamp) -> list[Event]:
+        before = self._lasts_s.get(why, 0.0)
+        self._lasts_s[why] = min(FAULT_S, before + span_s)
+        if not before < FAULT_S <= self._lasts_s[why]:
             return []
-        del self._lasts_s[why], self._good_s[why]
-        return [self._event(why, at, active=False)] if told else []
+        self._told.add(why)
+        return [self._event(why, at, active=True)]
+
+    def _good(self, why: Withheld, span_s: float, at: Stamp) -> list[Event]:
+        """A fault that was told ends after a while, one that was not at once."""
+        if why not in self._told:
+            del self._lasts_s[why]
+            return []
+        self._good_s[why] = self._good_s.get(why, 0.0) + span_s
+        if self._good_s[why] < GOOD_S:
+            return []
+        del self._good_s[why]
+        self._lasts_s.pop(why, None)
+        self._told.discard(why)
+        return [self._event(why, at, active=False)]
 
     def _event(self, why: Withheld, at: Stamp, *, active: bool) -> Event:
         detail = {"fault": why.value, "part": self._channel, "meaning": MEANING[why], "active": active}

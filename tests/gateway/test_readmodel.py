@@ -1,6 +1,7 @@
 """What readers see: the freshest and best value with its age, devices with their losses, alarms in order of need."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
@@ -170,6 +171,18 @@ def test_lost_samples_are_summed_by_channel(house: House) -> None:
     house.model.saw_loss("belt-1", "bed.wave", 12)
     shown = next(device for device in house.model.devices() if device.id == "belt-1")
     assert shown.lost_samples == {"bed.wave": 42}
+
+
+def test_a_device_shows_why_a_quantity_has_no_value_until_it_has_one(house: House) -> None:
+    def shown() -> Mapping[str, str]:
+        return next(device for device in house.model.devices() if device.id == "belt-1").withheld
+
+    revision = house.model.revision
+    house.model.saw_withheld("belt-1", {"heart_rate": "moving", "respiration_rate": "gap"})
+    assert shown() == {"heart_rate": "moving", "respiration_rate": "gap"}
+    assert house.model.revision > revision
+    house.model.saw_withheld("belt-1", {"heart_rate": ""})
+    assert shown() == {"respiration_rate": "gap"}
 
 
 def test_a_fault_that_is_over_is_no_longer_shown(house: House) -> None:

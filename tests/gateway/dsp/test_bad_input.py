@@ -155,6 +155,17 @@ def test_a_fault_of_less_than_a_minute_is_no_news_for_a_technician() -> None:
     assert "constant" in fed.withheld["heart_rate"]
 
 
+def test_a_fault_that_outlasts_a_broken_link_is_told_again_and_ended_once() -> None:
+    before = bed(np.concatenate([sleeper(60.0), np.zeros(9000)]))
+    after = bed(np.concatenate([np.zeros(9000), sleeper(60.0)]))
+    later = [
+        block(each.channel, each.data.astype(np.float64), at_s=200.0 + each.start.since_s(START), rate_hz=each.rate_hz)
+        for each in after
+    ]
+    fed = Fed([*before, *later])
+    assert [active for _, _, active in fed.faults] == [True, True, False]
+
+
 @pytest.mark.parametrize(("value", "fault"), [(0.0, "constant"), (3.3, "saturated")])
 def test_a_ppg_that_stands_still_is_named_and_so_is_its_end(value: float, fault: str) -> None:
     wave = np.concatenate([finger(30.0), np.full(9000, value), finger(30.0)])

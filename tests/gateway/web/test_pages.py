@@ -123,6 +123,7 @@ async def test_a_site_without_beds_says_how_to_get_some() -> None:
 async def test_the_device_page_shows_losses_and_rejections_by_reason(house: House, client: httpx.AsyncClient) -> None:
     house.model.saw_rejection("belt-1", "checksum", b"\xca\xfe", 3)
     house.model.saw_loss("belt-1", "bed.wave", 120)
+    house.model.saw_withheld("belt-1", {"heart_rate": "saturated"})
     lost = Event("link_lost", house.clock.now(), "b-00000001", "belt-1", {"reason": "the port is gone"})
     house.model.saw_event(lost)
     text = (await client.get("/devices")).text
@@ -130,6 +131,7 @@ async def test_the_device_page_shows_losses_and_rejections_by_reason(house: Hous
     assert "<code>ca fe</code>" in text
     assert "<bdi>bed.wave</bdi>: 120" in text
     assert "the port is gone" in text
+    assert "the sensor is at the end of its range" in text
 
 
 RADAR = Device("radar", "r60abd1", "r60abd1", "port", "b-00000001")
