@@ -1,4 +1,7 @@
-"""A band's acceleration in, suspected falls out, and what keeps it from telling them: a fault of the device."""
+"""A band's acceleration in, suspected falls out, and what keeps it from telling them: a fault of the device.
+
+Falls are sought sample by sample as blocks come, so that nothing waits for a hop; faults are judged by the second.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,12 +10,15 @@ import numpy as np
 
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.dsp.fall import CONFIRMATION_S, ORIGIN, Fall, Suspicion
-from gateway.dsp.hops import Hop, Hopper
+from gateway.dsp.hops import Hop, Hopper, Losses
 from gateway.dsp.inputs import Faults, RateWatch, fault_of
+from gateway.dsp.kernels import intake
+from gateway.dsp.kernels.compiler import Floats
 from gateway.dsp.reasons import Withheld
 
-HOP_S = 0.2  # bounds what hops add to the confirmation time
+HOP_S = 1.0  # of faults
 MAX_FILL_S = CONFIRMATION_S  # a longer gap passes every candidate's confirmation anyway
+PIECE_S = 10.0  # so much at a time, lest a long block hold more falls than `Fall` tells at once
 DEFAULT_RANGE_G = 8.0
 MAX_G = 100.0  # no band measures more: garbage of a line
 
@@ -33,8 +39,9 @@ class FallChain:
         self._hopper = Hopper(rate_hz, HOP_S, max_fill_s=MAX_FILL_S, full_scale=MAX_G, phase=phase)
         self._rate = RateWatch(rate_hz)
         self._faults = Faults(device, bed, "acc")
-        self._row = np.full(3, np.nan)  # the newest sample
-        self._last: Stamp | None = None
+        self._losses = Losses(rate_hz)
+        self._end: Stamp | None = None  # when the sample after the newest is due
+        self._seen: Floats = np.zeros(3)
 
     def phase(self) -> int:
         """Samples in the hop being filled."""
@@ -46,29 +53,40 @@ class FallChain:
         if self._why_not:
             return [] if self._told else [self._cannot(block.start)]
         self._rate.block(block)
-        results: list[Measurement | Event] = []
+        events = self._falls(block)
         for hop in self._hopper.push(block):
-            results += self._hop(hop)
-        return results
+            events += self._faults.step(self._fault(hop), HOP_S, hop.at, fresh=hop.fresh)
+        return [*events]
 
-    def _hop(self, hop: Hop) -> list[Event]:
+    def _falls(self, block: SampleBlock) -> list[Event]:
+        """Suspicions, stamped with the sample that ended their confirmation."""
         events: list[Event] = []
-        if hop.fresh and self._last is not None:
-            events += [self._event(found, hop.at) for found in self._fall.miss(hop.at.since_s(self._last))]
-        self._last = hop.at
-        events += self._faults.step(self._fault(hop), HOP_S, hop.at)
-        for found in self._fall.step(hop.data):
-            behind = len(hop.data) - 1 - found.index
-            events.append(self._event(found, hop.at.plus_s(-behind / self._rate_hz)))
+        lost = self._losses.before(block)
+        if lost > MAX_FILL_S * self._rate_hz and self._end is not None:
+            gap_s = block.start.since_s(self._end)
+            events += [self._event(found, block.start) for found in self._fall.miss(max(gap_s, lost / self._rate_hz))]
+        elif 0 < lost <= MAX_FILL_S * self._rate_hz:
+            events += self._sought(np.full((lost, 3), np.nan), block.start.plus_s(-lost / self._rate_hz))
+        acc = np.array(block.data, dtype=np.float64, order="C")
+        intake.examine(acc.reshape(-1), 3, MAX_G, self._seen)
+        events += self._sought(acc, block.start)
+        self._end = block.start.plus_s(len(acc) / self._rate_hz)
+        return events
+
+    def _sought(self, acc: Floats, start: Stamp) -> list[Event]:
+        events: list[Event] = []
+        length = round(PIECE_S * self._rate_hz)
+        for first in range(0, len(acc), length):
+            suspicions = self._fall.step(acc[first : first + length])
+            events += [self._event(each, start.plus_s((first + each.index) / self._rate_hz)) for each in suspicions]
         return events
 
     def _fault(self, hop: Hop) -> Withheld:
-        """Constant means that every sample is the one before: a band at rest still has noise."""
-        row, self._row = self._row, hop.data[-1]
-        constant = bool((hop.data[0] == row).all() and (hop.data == row).all())
-        stuck = not constant and bool((np.abs(hop.data) >= self._range_g).any(axis=1).all())
-        clipped = 1.0 if stuck else hop.clipped
-        return fault_of(replace(hop, constant=constant, clipped=clipped), wrong_rate=self._rate.wrong)
+        """A band at rest still has noise; one whose every sample has an axis at the end of its range is saturated."""
+        first_g = max(abs(axis) for axis in hop.data[0].tolist())  # seldom at the end: spares looking at all rows
+        if first_g >= self._range_g and bool((np.abs(hop.data) >= self._range_g).any(axis=1).all()):
+            hop = replace(hop, clipped=1.0)
+        return fault_of(hop, wrong_rate=self._rate.wrong)
 
     def _event(self, found: Suspicion, at: Stamp) -> Event:
         detail: dict[str, str | int | float | bool] = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.core.model import SampleBlock, Stamp
+from gateway.dsp.kernels import intake
 from gateway.dsp.kernels.compiler import Floats
 
 # Drivers that can count say themselves what was lost. Stamps are of receipt; bursts of a second, or a demonstration's
@@ -33,6 +34,25 @@ class Hop:
     constant: bool = False
 
 
+class Losses:
+    """Counts what is missing between the blocks of one channel."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self._end: Stamp | None = None  # when the sample after the last block's is due
+
+    def before(self, block: SampleBlock) -> int:
+        """Samples missing before the block: as declared, or as the stamps show when nothing was declared."""
+        end = self._end
+        self._end = block.start.plus_s(len(block.data) / self._rate_hz)
+        if end is None:
+            return 0
+        jump_s = block.start.since_s(end)
+        if block.lost_before == 0 and jump_s > JUMP_S:
+            return round(jump_s * self._rate_hz)
+        return block.lost_before
+
+
 class Hopper:
     """Cuts one channel into hops of `hop_s` seconds, at least one sample."""
 
@@ -51,9 +71,10 @@ class Hopper:
         self._parts: list[Floats] = []
         self._have = 0
         self._skip = -phase % self._length
-        self._last: Stamp | None = None
+        self._losses = Losses(rate_hz)
         self._fresh = True
         self._same, self._value = 0, np.nan
+        self._seen: Floats = np.zeros(3)
 
     @property
     def phase(self) -> int:
@@ -68,25 +89,14 @@ class Hopper:
     def push(self, block: SampleBlock) -> list[Hop]:
         """The hops that this block completes."""
         hops: list[Hop] = []
-        lost = self._lost_before(block)
+        lost = self._losses.before(block)
         if lost > self._max_fill_s * self.rate_hz:
             self._parts, self._have, self._skip, self._fresh = [], 0, 0, True
         elif lost:
             nothing = np.full((lost, *block.data.shape[1:]), np.nan)
             self._cut(nothing, block.start.plus_s(-lost / self.rate_hz), hops)
-        data = block.data.astype(np.float64)
-        self._cut(data, block.start, hops)
-        self._last = block.start.plus_s((len(data) - 1) / self.rate_hz)
+        self._cut(np.array(block.data, dtype=np.float64, order="C"), block.start, hops)
         return hops
-
-    def _lost_before(self, block: SampleBlock) -> int:
-        """Samples missing before the block: as declared, or as the stamps show when nothing was declared."""
-        if self._last is None:
-            return 0
-        jump_s = block.start.since_s(self._last) - 1.0 / self.rate_hz
-        if block.lost_before == 0 and jump_s > JUMP_S:
-            return round(jump_s * self.rate_hz)
-        return block.lost_before
 
     def _cut(self, data: Floats, start: Stamp, hops: list[Hop]) -> None:
         taken = min(self._skip, len(data))
@@ -100,33 +110,22 @@ class Hopper:
                 hops.append(self._close(start.plus_s((taken - 1) / self.rate_hz)))
 
     def _close(self, at: Stamp) -> Hop:
-        data = np.concatenate(self._parts)
-        size = np.abs(data)
-        inside, finite = size < self._full_scale, size < np.inf
-        clipped = float(np.mean(finite & ~inside)) if not inside.all() else 0.0
-        data[~inside] = np.nan
-        real = float(np.mean(inside if data.ndim == 1 else inside.all(axis=1)))
-        constant = self._stands_still(data)
-        hop = Hop(at, data, 0.0 if constant and self._varies else real, self._fresh, clipped, constant)
+        data = np.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
+        width = 1 if data.ndim == 1 else data.shape[1]
+        real = intake.examine(data if width == 1 else data.reshape(-1), width, self._full_scale, self._seen)
+        clipped, same, highest = self._seen.tolist()
+        constant = self._stands_still(highest) if real >= MIN_CONSTANT and same == real else self._moves()
+        share = 0.0 if constant and self._varies else real / len(data)
+        hop = Hop(at, data, share, self._fresh, clipped / data.size, constant)
         self._parts, self._have, self._fresh = [], 0, False
         return hop
 
-
-    def _stands_still(self, data: Floats) -> bool:
-        """True when this hop and those before it hold one and the same value."""
-        if not _constant(data):
-            self._same = 0
-            return False
-        value = float(np.nanmax(data))
+    def _stands_still(self, value: float) -> bool:
+        """True when this hop of one value and those before it hold the same."""
         self._same = self._same + 1 if value == self._value else 1
         self._value = value
         return self._same >= CONSTANT_HOPS
 
-
-def _constant(data: Floats) -> bool:
-    """True when several real samples are all the same."""
-    first = data[0]
-    if (data[-1] != first).any() if data.ndim == 2 else data[-1] != first and not np.isnan(first - data[-1]):
-        return False  # the usual case, at the cost of one comparison
-    known = data[np.isfinite(data) if data.ndim == 1 else np.isfinite(data).all(axis=1)]
-    return len(known) >= MIN_CONSTANT and bool((known == known[0]).all())
+    def _moves(self) -> bool:
+        self._same = 0
+        return False

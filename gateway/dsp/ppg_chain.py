@@ -8,14 +8,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
 from gateway.core.quantities import quantity
 from gateway.dsp import pulse
 from gateway.dsp.estimate import Estimate
 from gateway.dsp.hops import Hop, Hopper
 from gateway.dsp.inputs import Faults, RateWatch, fault_of
+from gateway.dsp.kernels import intake
 from gateway.dsp.pulse import Pulse
 from gateway.dsp.reasons import Withheld, Withholding
 
@@ -89,7 +88,7 @@ class PpgChain:
 
     def _tick(self, hop: Hop, motion_g: float | None) -> list[Measurement | Event]:
         fault = fault_of(hop, wrong_rate=self._rates[PPG].wrong)
-        faults = self._faults.step(fault, HOP_S, hop.at)
+        faults = self._faults.step(fault, HOP_S, hop.at, fresh=hop.fresh)
         if self._pulse is None:
             self.withholding.note("pulse_rate", fault or Withheld.SLOW)
             return [*faults]
@@ -109,8 +108,11 @@ class PpgChain:
 
     def _motion_g(self, hop: Hop) -> float | None:
         """Spread of the acceleration in the same second; infinite when it should be known and is not."""
-        unknown = UNKNOWN_G if self._swings or ACC in self._hoppers else None
-        return next((motion_g for at, motion_g in self._motion if abs(at.since_s(hop.at)) <= PAIR_S), unknown)
+        while self._motion and self._motion[0][0].since_s(hop.at) < -PAIR_S:
+            self._motion.popleft()
+        if self._motion and self._motion[0][0].since_s(hop.at) <= PAIR_S:
+            return self._motion[0][1]
+        return UNKNOWN_G if self._swings or ACC in self._hoppers else None
 
     def _measured(self, name: str, estimate: Estimate, at: Stamp) -> Measurement:
         return Measurement(
@@ -128,4 +130,4 @@ class PpgChain:
 
 def _spread_g(hop: Hop) -> float:
     """Standard deviation of the acceleration vector in a second, g; infinite when half of it is missing."""
-    return float(np.sqrt(np.nanvar(hop.data, axis=0).sum())) if hop.real >= 0.5 else UNKNOWN_G
+    return float(intake.spread(hop.data)) if hop.real >= 0.5 else UNKNOWN_G

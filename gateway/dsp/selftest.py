@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.errors import WorkerError
 from gateway.dsp.fall import Fall
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import beats, breathing, filtering, intervals, loading, peaks, periodicity
+from gateway.dsp.kernels import beats, breathing, filtering, intake, intervals, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats
 from gateway.dsp.pulse import Pulse
 
@@ -46,6 +46,17 @@ def _occupancy() -> list[float]:
     params = np.array([12.0, 6.0, 1.0, 2.0, 3.0, 10.0])
     state = np.array([-1.0, 0.0, 0.0, 0.0])
     return [float(loading.occupancy(load[i : i + 20], 10.0, 0.0, params, state)) for i in range(0, 160, 20)]
+
+
+def _examine() -> list[float]:
+    data, out = _signal(90, 25.0), np.zeros(3)
+    data[80] = math.inf
+    real = intake.examine(data, 3, 1.5, out)
+    return [float(real), *map(float, out), float(np.nansum(data))]
+
+
+def _spread_g() -> list[float]:
+    return [float(intake.spread(_signal(90, 25.0).reshape(-1, 3)))]
 
 
 def _sos_filter() -> list[float]:
@@ -162,6 +173,8 @@ def _spread() -> list[float]:
 CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "fall": _fall,
     "occupancy": _occupancy,
+    "examine": _examine,
+    "spread_g": _spread_g,
     "sos_filter": _sos_filter,
     "energy": _energy,
     "decimate": _decimate,

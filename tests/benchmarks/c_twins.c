@@ -28,6 +28,58 @@ double fastest_ns(twin *f, void **a, const int64_t *n, const double *r, int64_t 
     return best;
 }
 
+/* ---- intake ---- */
+
+static int64_t examine(double *data, int64_t n, int64_t width, double full_scale, double *out) {
+    int64_t real = 0, same = 0, clipped = 0, first = 0;
+    double top = -INFINITY;
+    for (int64_t at = 0; at + width <= n; at += width) {
+        int whole = 1, equal = 1;
+        for (int64_t k = at; k < at + width; k++) {
+            double size = fabs(data[k]);
+            if (size < full_scale) {
+                top = MAX(top, data[k]);
+            } else {
+                clipped += size < INFINITY;
+                data[k] = NAN;
+                whole = 0;
+            }
+        }
+        if (!whole) continue;
+        if (real++ == 0) first = at;
+        for (int64_t k = 0; k < width; k++) equal = equal && data[at + k] == data[first + k];
+        same += equal;
+    }
+    out[0] = (double)clipped;
+    out[1] = (double)same;
+    out[2] = top;
+    return real;
+}
+TWIN(intake_examine) { return (double)examine(a[0], n[0], n[1], r[0], a[1]); }
+
+static double spread_of_vector(const double *data, int64_t n, int64_t width) {
+    double total = 0.0;
+    for (int64_t k = 0; k < width; k++) {
+        int64_t count = 0;
+        double mean = 0.0, square = 0.0;
+        for (int64_t i = 0; i < n; i++) {
+            if (isfinite(data[i * width + k])) {
+                mean += data[i * width + k];
+                count++;
+            }
+        }
+        if (count == 0) return NAN;
+        mean /= (double)count;
+        for (int64_t i = 0; i < n; i++) {
+            double off = data[i * width + k] - mean;
+            if (isfinite(off)) square += off * off;
+        }
+        total += square / (double)count;
+    }
+    return sqrt(total);
+}
+TWIN(intake_spread) { (void)r; return spread_of_vector(a[0], n[0], n[1]); }
+
 /* ---- filtering ---- */
 
 static void sos_filter(const double *x, int64_t n, const double *sos, int64_t m, double *state, double *hold,
@@ -520,11 +572,11 @@ static double spread(double *lengths, int64_t n) {
     sort(lengths, n);
     return (lengths[(3 * (n - 1) + 2) / 4] - lengths[(n - 1) / 4]) / lengths[n / 2];
 }
-/* of each six values in turn, as the benchmark's own loop does with the kernel */
+/* of each twelve values in turn, as the benchmark's own loop does with the kernel */
 TWIN(beats_spread) {
     (void)r;
     double total = 0.0;
-    for (int64_t i = 0; i + 6 <= n[0]; i += 6) total += spread((double *)a[0] + i, 6);
+    for (int64_t i = 0; i + 12 <= n[0]; i += 12) total += spread((double *)a[0] + i, 12);
     return total;
 }
 

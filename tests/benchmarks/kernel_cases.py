@@ -10,7 +10,7 @@ import numpy as np
 
 import gateway.dsp.kernels
 from gateway.dsp.filters import band
-from gateway.dsp.kernels import beats, breathing, falling, filtering, intervals, loading, peaks, periodicity
+from gateway.dsp.kernels import beats, breathing, falling, filtering, intake, intervals, loading, peaks, periodicity
 from gateway.dsp.kernels.compiler import Floats, Ints, kernel
 from tests.benchmarks.c_twins import Argument
 
@@ -48,8 +48,8 @@ def _vertices(x: Floats, out: Floats) -> None:
 @kernel
 def _spreads(x: Floats) -> float:
     total = 0.0
-    for i in range(0, x.shape[0] - 5, 6):
-        total += beats.spread(x[i : i + 6])
+    for i in range(0, x.shape[0] - 11, 12):
+        total += beats.spread(x[i : i + 12])
     return total
 
 
@@ -157,7 +157,11 @@ def _of_states(n: int) -> list[Case]:
     acc[n // 3 : n // 3 + 30] = np.nan
     belt = np.array([12.0, 6.0, 1.0, 2.0, 3.0, 10.0])
     wrist = np.array([3.0, 1.5, 8.0, 0.12, 4.0])
+    spoilt = wave(3 * (n // 3))
+    spoilt[:: n // 7] = np.inf
     return [
+        Case("intake.examine", intake.examine, lambda: [spoilt.copy(), 3, 1.2, np.zeros(3)]),
+        Case("intake.spread", intake.spread, lambda: [acc.copy()]),
         Case(
             "loading.occupancy", loading.occupancy, lambda: [load, 10.0, 0.0, belt, np.array([-1.0, 0.0, 0.0, 0.0])]
         ),

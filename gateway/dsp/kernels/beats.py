@@ -27,11 +27,13 @@ def _sort(values: Floats) -> None:
     """In place, ascending; a few dozen at most."""
     for i in range(1, values.shape[0]):
         value = values[i]
-        j = i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
+        at = i
+        for j in range(i, 0, -1):
+            if not values[j - 1] > value:
+                break
+            values[j] = values[j - 1]
+            at = j - 1
+        values[at] = value
 
 
 @kernel

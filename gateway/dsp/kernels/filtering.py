@@ -68,11 +68,12 @@ def energy(x: Floats) -> float:
     Source: short-time energy (Lydon 2015: more robust than beats on frail sleepers).
     """
     total = 0.0
-    count = 0
+    count = 0.0
     for i in range(x.shape[0]):
-        if math.isfinite(x[i]):
-            total += x[i] * x[i]
-            count += 1
-    if count == 0:
+        finite = abs(x[i]) < math.inf
+        value = x[i] if finite else 0.0
+        total += value * value
+        count += 1.0 if finite else 0.0
+    if count == 0.0:
         return math.nan
     return math.sqrt(total / count)

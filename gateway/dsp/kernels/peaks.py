@@ -46,10 +46,10 @@ def elgendi_peaks(x: Floats, rate_hz: float, params: Floats, sums: Floats, out: 
 @reduction
 def higher_than_both(x: Floats, before: Floats, after: Floats) -> int:
     """How many x[i] exceed before[i] and after[i], arrays of one shape (n,); NaN never does. Vectorises: slices, &."""
-    count = 0
+    count = 0.0  # a float: integers of 64 bits are counted at half the speed
     for i in range(x.shape[0]):
-        count += int((x[i] > before[i]) & (x[i] > after[i]))
-    return count
+        count += 1.0 if (x[i] > before[i]) & (x[i] > after[i]) else 0.0
+    return int(count)
 
 
 @kernel
