@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import Event, Gap, Measurement, SampleBlock
 from gateway.worker_link import Patience, WorkerLink, WorkerName, WorkerState
 from tests.gateway.dsp.conftest import KERNELS
-from tests.gateway.dsp.synthetic import block, sleeper
+from tests.gateway.dsp.synthetic import START, block, empty_bed, falling_wrist, sleeper
 
 BLOCK_S = 0.5
 PLAIN = (  # the real worker without numba: starts in a third of the time, where the machine code does not matter
@@ -28,6 +29,7 @@ PLAIN = (  # the real worker without numba: starts in a third of the time, where
     "from gateway import worker\n"
 )
 RUN = "sys.exit(worker.main())\n"
+CONFIRMATION_S = 8.0  # of a fall; `gateway.dsp.fall` itself would load the kernels before their cache is set
 WAIT_S = 40.0
 
 
@@ -38,6 +40,7 @@ class Heard:
     results: list[Measurement | Event] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     states: list[WorkerState] = field(default_factory=list)
+    withheld: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
     def seconds(self) -> list[tuple[str, float]]:
@@ -54,6 +57,7 @@ def make(heard: Heard, cache_dir: Path, *, patience: Patience | None = None, cod
         on_result=heard.results.append,
         on_gap=heard.gaps.append,
         on_state=heard.states.append,
+        on_withheld=lambda device, reasons: heard.withheld.append((device, dict(reasons))),
         patience=patience or Patience(),
         **command,
     )
@@ -234,6 +238,97 @@ async def test_a_worker_that_always_dies_early_gets_a_fresh_cache_once_and_is_th
     assert len(_values(heard, "bed_occupied")) == 60
     assert _values(heard, "respiration_rate") == pytest.approx([15.0] * 5, abs=0.3)
     assert _values(heard, "heart_rate") == []
+
+
+async def test_a_degraded_worker_still_tells_exits_falls_and_slow_breath_and_why_there_is_no_pulse(
+    tmp_path: Path,
+) -> None:
+    heard = Heard()
+    code = "import os, sys\nif os.environ.get('NUMBA_DISABLE_JIT') != '1': os.abort()\nfrom gateway import worker\n"
+    link = make(heard, tmp_path, patience=Patience(backoff_s=(0.0,)), code=code + RUN)
+    load = np.concatenate([np.full(600, 45.0), np.full(100, 0.5)])
+    wave = np.concatenate([sleeper(60.0), empty_bed(10.0)])
+    blocks = [block("bed.wave", wave[i : i + 100], at_s=i / 100) for i in range(0, len(wave), 100)]
+    blocks += [block("bed.load", load[i : i + 10], at_s=i / 10, rate_hz=10.0) for i in range(0, len(load), 10)]
+    acc = falling_wrist(5.0, 30.0)
+    fall = [
+        block("acc", acc[i : i + 52], at_s=i / 52, rate_hz=52.0, device="band-1") for i in range(0, len(acc), 52)
+    ]
+    async with running(link):
+        for each in sorted([*blocks, *fall], key=lambda each: each.start):
+            link.feed(each)
+        await until(link, lambda: link.state.name is WorkerName.DEGRADED)
+        await until(link, answered(link))
+    assert heard.gaps == []
+    kinds = [(r.kind, round(r.at.since_s(START))) for r in heard.results if isinstance(r, Event)]
+    assert [at_s for kind, at_s in kinds if kind == "fall_suspected"] == [pytest.approx(5 + CONFIRMATION_S, abs=1)]
+    assert [at_s for kind, at_s in kinds if kind == "bed_exited"] == pytest.approx([63], abs=2)
+    assert _values(heard, "respiration_rate") == pytest.approx([15.0] * 5, abs=0.3)
+    assert ("belt-1", "degraded") in [(device, reasons.get("heart_rate")) for device, reasons in heard.withheld]
+
+
+async def test_kernels_with_wrong_numbers_end_in_plain_python_after_one_fresh_cache(tmp_path: Path) -> None:
+    heard = Heard()
+    code = (
+        "import os, sys\n"
+        "from gateway.dsp import selftest\n"
+        "right = selftest.golden()\n"
+        "if os.environ.get('NUMBA_DISABLE_JIT') != '1': selftest.golden = lambda: right | {'fall': [0.5]}\n"
+        "from gateway import worker\n"
+    )
+    link = make(heard, tmp_path, patience=Patience(backoff_s=(0.0,)), code=code + RUN)
+    async with running(link):
+        for each in night(15):
+            link.feed(each)
+        await until(link, lambda: link.state.name is WorkerName.DEGRADED)
+        await until(link, answered(link))
+    assert link.state.restarts == 2
+    assert "exit code 70" in link.state.reason
+    assert "kernel fall answers" in link.state.reason
+    assert len(_values(heard, "bed_occupied")) == 15
+
+
+async def test_a_foreign_cpu_name_does_not_cost_a_restart(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CPU_NAME", "i486")  # 32 bits: LLVM aborts the process when it meets it
+    heard = Heard()
+    link = make(heard, cache)
+    async with running(link):
+        for each in night(5):
+            link.feed(each)
+        await until(link, lambda: link.state.name is WorkerName.READY)
+        await until(link, answered(link))
+    assert link.state.restarts == 0
+    assert "kernel cache warm" in link.state.reason
+    assert len(_values(heard, "bed_occupied")) == 5
+
+
+async def test_a_warm_worker_is_ready_within_three_seconds(cache: Path) -> None:
+    """Wall time of the whole way, on a machine that does something else, too: the faster of two starts."""
+    seconds = []
+    for _ in range(2):
+        heard = Heard()
+        link = make(heard, cache)
+        start = time.monotonic()
+        async with running(link):
+            await until(link, lambda link=link: link.state.name is WorkerName.READY)  # type: ignore[misc]
+            seconds.append(time.monotonic() - start)
+        assert 0 < link.state.rss_bytes < 170e6
+    assert min(seconds) < 3.0
+
+
+async def test_why_a_quantity_has_no_value_reaches_the_link_and_survives_a_restart(cache: Path) -> None:
+    heard = Heard()
+    link = make(heard, cache, patience=Patience(backoff_s=(0.0,)))
+    dead = [block("bed.wave", np.full(50, 0.25), at_s=i / 2) for i in range(60)]
+    async with running(link):
+        for each in dead:
+            link.feed(each)
+        await until(link, answered(link))
+        await kill(link)
+        link.feed(block("bed.wave", np.full(100, 0.25), at_s=30.0))
+        await until(link, answered(link))
+    assert heard.withheld[0][0] == "belt-1"
+    assert heard.withheld[-1][1]["heart_rate"] == "constant"
 
 
 async def test_a_degraded_worker_makes_way_for_a_compiled_one_after_a_while(cache: Path) -> None:
