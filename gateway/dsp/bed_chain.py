@@ -159,7 +159,7 @@ class BedChain:
         self.withholding.note("bed_occupied", Withheld.GAP if state.loaded is None else Withheld.NOTHING)
         results: list[Measurement | Event] = []
         if load is not None:
-            fault = fault_of(replace(load, constant=False), wrong_rate=self._rates[LOAD].wrong)  # a load may rest
+            fault = fault_of(load, wrong_rate=self._rates[LOAD].wrong, varies=False)
             if self._slipped and not fault:
                 fault = Withheld.SLIPPED
             results += self._faults[LOAD].step(fault, HOP_S, at, fresh=load.fresh)
@@ -230,7 +230,7 @@ class BedChain:
         """Turning over and restlessness of who is in bed."""
         if self._loaded is False:
             return ()
-        slope = filtering.energy(np.diff(filtered)) if amount is not None else math.nan
+        slope = filtering.energy(filtered[1:] - filtered[:-1]) if amount is not None else math.nan
         turned = self._turning.step(amount, self._load_kg, self._movement.now, slope)
         index = self._restlessness.step(amount)
         return ("turned", turned, turning.ORIGIN), ("restlessness", index, restlessness.ORIGIN)

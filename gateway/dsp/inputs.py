@@ -68,6 +68,8 @@ class Faults:
         that broke has made the technician's page forget, so that what still lasts is told again."""
         if fresh:
             self._lasts_s.clear()
+        if not seen and not self._lasts_s and not self._told:  # nearly always
+            return []
         events: list[Event] = []
         for why in MEANING:
             if why is seen:
@@ -103,10 +105,10 @@ class Faults:
         return Event("device_fault", at, bed=self._bed, device=self._device, detail=detail)
 
 
-def fault_of(hop: Hop, *, wrong_rate: bool) -> Withheld:
-    """What is wrong with this hop of a channel that must vary."""
+def fault_of(hop: Hop, *, wrong_rate: bool, varies: bool = True) -> Withheld:
+    """What is wrong with this hop. varies: of a channel that must (a waveform always has noise, a load may rest)."""
     if wrong_rate:
         return Withheld.WRONG_RATE
     if hop.clipped >= CLIPPED:
         return Withheld.SATURATED
-    return Withheld.CONSTANT if hop.constant else Withheld.NOTHING
+    return Withheld.CONSTANT if hop.constant and varies else Withheld.NOTHING

@@ -22,13 +22,15 @@ EMPTY_MEMORY_S = 60
 
 
 class Movement:
-    """Fed once per hop of one second with the band-passed waveform (0.7 to 10 Hz)."""
+    """Fed once per hop of one second with the band-passed waveform (0.7 to 10 Hz). empty: rms of the empty bed (floor,
+    pump, street), None until it was seen empty for ten seconds. now: rms of the newest hop."""
 
     def __init__(self, *, resting: float | None = None, empty: float | None = None) -> None:
         """resting, empty: rms of a sleeper at rest and of the empty bed as an earlier chain of this bed learnt them."""
         self._rms: deque[float] = deque([resting] * MIN_SEEN_S if resting else [], maxlen=MEMORY_S)
         self._empty: deque[float] = deque([empty] * MIN_SEEN_S if empty else [], maxlen=EMPTY_MEMORY_S)
-        self.now = math.nan  # rms of the newest hop, NaN when too little of it was real
+        self.empty = _quantile(self._empty, 0.5)
+        self.now = math.nan  # NaN when too little of it was real
 
     def hear(self, band: Floats, real: float) -> None:
         """The waveform of this second, before `step`: `now` is known at once."""
@@ -40,6 +42,7 @@ class Movement:
             return None
         if loaded is False:
             self._empty.append(self.now)
+            self.empty = _quantile(self._empty, 0.5)
             return None
         self._rms.append(self.now)
         resting = self.resting
@@ -52,12 +55,7 @@ class Movement:
     @property
     def resting(self) -> float | None:
         """Rms of this sleeper at rest, None until ten seconds were seen."""
-        return _quantile(self._rms, 0.2) if len(self._rms) >= MIN_SEEN_S else None
-
-    @property
-    def empty(self) -> float | None:
-        """Rms of the empty bed (floor, pump, street), None until it was seen empty for ten seconds."""
-        return _quantile(self._empty, 0.5) if len(self._empty) >= MIN_SEEN_S else None
+        return _quantile(self._rms, 0.2)
 
 
 def _ratio_to_movement(ratio: float) -> float:
@@ -66,6 +64,9 @@ def _ratio_to_movement(ratio: float) -> float:
     return min(1.0, math.log(ratio / STILL_RATIO) / math.log(FULL_RATIO / STILL_RATIO))
 
 
-def _quantile(values: deque[float], share: float) -> float:
+def _quantile(values: deque[float], share: float) -> float | None:
+    """None until ten seconds were seen."""
+    if len(values) < MIN_SEEN_S:
+        return None
     ordered = sorted(values)
     return ordered[int(share * (len(ordered) - 1))]

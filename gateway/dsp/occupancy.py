@@ -66,6 +66,8 @@ class Occupancy:
         learnt = memory or {}
         self._params: Floats = np.array([on_kg, off_kg, ON_S, OFF_STILL_S, OFF_MOVING_S, FORGET_S])
         self._state: Floats = np.array([-1.0, 0.0, 0.0, 0.0])
+        self._work: Floats = np.zeros(0)
+        self._middle: Floats = np.zeros(2)
         self._known: bool | None = None
         self._silent_s = 0.0
         self._unknown_since_known = False
@@ -128,14 +130,14 @@ class Occupancy:
         self._silent_s = 0.0
         above = load - self._zero_kg
         loading.occupancy(above, rate_hz, float(moving), self._params, self._state)
-        finite = above[np.isfinite(above)]
-        if not finite.size:
+        finite = sorted(kg for kg in above.tolist() if math.isfinite(kg))  # ten samples: faster than numpy's median
+        if not finite:
             return 0.0, math.nan
-        load_kg = float(np.median(finite))
+        load_kg = 0.5 * (finite[len(finite) // 2] + finite[(len(finite) - 1) // 2])
         if math.isfinite(self._last_kg):
             self.load_step_kg = abs(load_kg - self._last_kg)
         self._last_kg = load_kg
-        return finite.size / load.size, load_kg
+        return len(finite) / load.size, load_kg
 
     def _crept(self, load_kg: float) -> bool:
         """True when most of the sleeper's load is gone, though not all of it, and the waveform is the empty bed's."""
