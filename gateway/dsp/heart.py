@@ -1,7 +1,7 @@
 """Heart rate of a sleeper from the bed waveform: two estimators that must agree, and a rhythm that must be regular.
 
 In: once a hop of one second the waveform, band-passed to 0.7-10 Hz, float64, shape (n,), 25 Hz and faster. The envelope
-of its 3-10 Hz part (rectified, 0.5-3 Hz, thinned to about 50 Hz) rises with each beat whatever the beat's shape, which
+of its 3-10 Hz part (rectified, 0.6-2.5 Hz, thinned to 50 Hz) rises with each beat whatever the beat's shape, which
 changes with posture, and does not ring with the mattress. Over its last WINDOW_S two estimators look at it: the
 autocorrelation (lags of LAGS_S, octave guard) and the median of local intervals, four a second. A rate is told when
 both agree within AGREE and the rhythm has been regular for a while (`rhythm`); then the last rate told helps to choose
@@ -31,7 +31,7 @@ ORIGIN = "heart/2"
 WINDOW_S = 10.0
 ENVELOPE_RATE_HZ = 50.0
 BEAT_LOW_HZ = 3.0  # below, breath and mattress carry more than the beat
-ENVELOPE_HZ = (0.5, 3.0)
+ENVELOPE_HZ = (0.6, 2.5)
 LAGS_S = (0.33, 1.7)  # 182 to 35 beats a minute
 OCTAVE_GUARD = 0.85
 HALF_GUARD = 0.7  # half the period wins when a half and one and a half repeat this well, against one and two
@@ -45,6 +45,7 @@ NEAR = 0.1
 AGREE = 0.12
 MIN_HEIGHT = 0.15
 FADED = 0.5  # of the mean height of the last minute: the beat that was heard has gone
+GONE_S = 10  # faded for so long, a rhythm must be proven again
 MIN_QUALITY = 0.4
 BEATING = 0.5  # of the autocorrelation: something beats now, whether or not its rate can be told
 MIN_REAL = 0.8
@@ -75,7 +76,7 @@ class Heart:
         self._real: deque[float] = deque(maxlen=round(WINDOW_S))
         self._moved: deque[bool] = deque(maxlen=round(WINDOW_S))
         self._rhythm = Rhythm()
-        self._prior, self._prior_age = 0.0, 0
+        self._prior, self._prior_age, self._faded_s = 0.0, 0, 0
         self.withheld = Withheld.FILLING
         self.beating = False
         self.envelope: Floats = np.zeros(0)  # of the last hop, at the waveform's rate
@@ -109,7 +110,11 @@ class Heart:
             lag = periodicity.expected_peak(self._acf, *self._lags, self._prior, PEAK_SPREAD)
         height = float(self._acf[round(lag)]) if lag > 0.0 else 0.0
         local = sorted(self._expected.tolist())[len(self._expected) // 2]
-        if height < max(MIN_HEIGHT, FADED * self._rhythm.height) or abs(local / lag - 1.0) > AGREE:
+        faded = height < FADED * self._rhythm.height
+        self._faded_s = self._faded_s + 1 if faded else 0
+        if self._faded_s >= GONE_S:
+            self._rhythm.reset()
+        if faded or height < MIN_HEIGHT or abs(local / lag - 1.0) > AGREE:
             return self._nothing(Withheld.DOUBTFUL)
         rate = 60.0 * self._rate_hz / lag
         near = float(intervals.share_near(self._expected, lag, NEAR))
@@ -157,6 +162,6 @@ class Heart:
         self._real.clear()
         self._moved.clear()
         self._plain[:] = self._expected[:] = 0.0
-        self._prior, self._prior_age = 0.0, 0
+        self._prior, self._prior_age, self._faded_s = 0.0, 0, 0
         self.withheld, self.beating = Withheld.FILLING, False
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 MEMORY_S = 60.0
 FAST_S = 15.0
-PROVEN, LOST = 2.75, 2.15
-LOST_NOW = 2.15  # of the fast mean: a heart that falls out of rhythm is not believed for another minute
+PROVEN, LOST = 2.75, 2.05
+LOST_NOW = 2.0  # of the fast mean: a heart that falls out of rhythm is not believed for another minute
 SEEN = 0.4  # mean height of the autocorrelation above which a heart is there, whatever its rhythm
 START = (0.3, 0.3, 0.3, 0.4)  # height, echo, near, depth: of noise and of fibrillation
 DEPTH_WEIGHT = 0.3

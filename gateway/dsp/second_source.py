@@ -8,7 +8,7 @@ Flagged when it stayed in SURE of the last LOOKS looks, or in LIKELY of the newe
 together within the last HINT_S, as when somebody lies down beside the sleeper. The flag holds for HOLD_S after the last
 such look, an exit ends it. Latency: 2 to 10 minutes. Two hearts within 6 % of each other or in a ratio of 1:2 or 2:3
 are not told apart. Occupancy is not touched. Gap policy: a window of which a quarter moved or is missing is not looked
-at; a long gap forgets everything. Source: own, tuned on synthetic beds: flagged in 0.5 % of the looks at one sleeper.
+at; a long gap forgets everything. Source: own, tuned on synthetic beds: flagged in 2 % of the time over one sleeper.
 """
 
 import math
@@ -28,12 +28,12 @@ APART_HZ = 0.06  # of a fraction of the first rate: closer is the first heart's 
 FRACTIONS = (0.5, 2.0 / 3.0, 1.0, 1.5, 2.0)
 LEAST = 0.2  # the second comb over the first
 STAYS_HZ, MAIN_STAYS_HZ = 0.05, 0.08
-LOOKS, SURE = 12, 10
+LOOKS, SURE = 12, 12
 MANY, LIKELY = 8, 6
-HINT_S, HOLD_S = 1800, 900
+HINT_S, HOLD_S = 1800, 600
 MOST_UNFIT = 0.25
 BEFORE_S, AFTER_S = 60, 30
-RISE_KG, RISE_LOAD, RISE_ENERGY = 4.0, 1.1, 1.3
+RISE_KG, RISE_LOAD, RISE_ENERGY = 4.0, 1.1, 1.2
 
 
 class SecondSource:
