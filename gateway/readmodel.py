@@ -14,6 +14,7 @@ from drivers.base import Device
 from gateway.air import NOTHING, Air, AirState
 from gateway.core.clock import UNKNOWN_UNCERTAINTY_NS, Clock
 from gateway.core.model import Alarm, Condition, Event, Gap, Measurement, Minute, Mode, Stamp
+from gateway.core.night import Night
 from gateway.devicebook import DeviceBook
 from gateway.pair_state import PairState
 from gateway.process import Usage
@@ -108,6 +109,7 @@ class ReadModel:
         self._blind: Callable[[], Sequence[tuple[str, str, str]]] = tuple
         self._values: dict[tuple[str | None, str], dict[str, Measurement]] = {}
         self._last_event: dict[str, Event] = {}
+        self._nights: dict[str, Night] = {}
         self._open: dict[str, Alarm] = {}
         self._closed: deque[Alarm] = deque(maxlen=CLOSED_KEPT)  # the oldest goes; the store has them all
         self._parts: dict[str, _State] = {}
@@ -170,6 +172,11 @@ class ReadModel:
             self.saw_uplink(*told)
         if told := part_told(event):
             self.saw_state(*told)
+        self._changed()
+
+    def saw_night(self, night: Night) -> None:
+        """The newest night of a bed."""
+        self._nights[night.bed] = night
         self._changed()
 
     def saw_alarm(self, alarm: Alarm) -> None:
@@ -242,6 +249,10 @@ class ReadModel:
     def bed(self, bed: str) -> BedState | None:
         """None for a bed that is not registered."""
         return self._bed(self._beds[bed], self.open_alarms()) if bed in self._beds else None
+
+    def night(self, bed: str) -> Night | None:
+        """The last night in this bed; None before the first one."""
+        return self._nights.get(bed) if bed in self._beds else None
 
     def open_alarms(self) -> tuple[AlarmState, ...]:
         """Unanswered before answered, by priority, newest first; without those that another alarm explains."""

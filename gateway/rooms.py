@@ -22,6 +22,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import StoreError
 from gateway.core.model import Alarm, Event, Gap, Measurement, Minute, Stamp
 from gateway.desk import AlarmDesk, IdentityDesk, PlatformAsks, PlatformReader, ReadingDesk, make_uplinks
+from gateway.nightly import Nightly
 from gateway.outside import open_outside
 from gateway.pipeline import Pipeline
 from gateway.readings import Readings
@@ -111,7 +112,9 @@ async def open_rooms(config: Config, clock: Clock, store: Store, restart: Callab
     read_model.watch_pairing(outside.pairing.state)
     read_model.watch_air(lambda: air_of(outside.radios, devices, clock))
     links = (PartSupervisor(f"uplink {name}", link.run, pipeline.event, clock) for name, link in uplinks.items())
-    parts = (*links, *outside.parts)
+    nightly = Nightly(clock, config.zone, beds, store.journal, store.utc, on_night=read_model.saw_night)
+    nights = PartSupervisor("night summaries", nightly.run, pipeline.event, clock)
+    parts = (*links, *outside.parts, nights)
     if rulebook.refused:
         detail = {"part": "rules", "reason": rulebook.refused, "hint": rulebook.hint}
         pipeline.event(Event("box_trouble", clock.now(), detail=detail))

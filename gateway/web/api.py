@@ -1,5 +1,6 @@
 """/api/v1: the read model as JSON, two commands, and the stream that keeps pages current."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -9,8 +10,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gateway.air import AirState
 from gateway.commands import Answer, Commands, Done, Refused
+from gateway.core.night import Night
 from gateway.pair_state import WINDOW_S, PairState
 from gateway.readmodel import ReadModel
+from gateway.texts import load
 from gateway.views import (
     AlarmState,
     BedState,
@@ -85,6 +88,14 @@ class PairAnswer(BaseModel):
     agrees: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NightTold:
+    """notes: the night's caveats in the language asked for."""
+
+    night: Night
+    notes: tuple[str, ...]
+
+
 class Api:
     """Handlers of /api/v1; `router` holds their routes."""
 
@@ -96,6 +107,7 @@ class Api:
         for path, handler, answer in (
             ("/ward", self.ward, Ward),
             ("/beds/{bed}", self.bed, BedState),
+            ("/beds/{bed}/night", self.night, NightTold),
             ("/alarms", self.alarms, list[AlarmState]),
             ("/alarms/{alarm_id}", self.alarm, AlarmState),
             ("/devices", self.devices, list[DeviceState]),
@@ -122,6 +134,14 @@ class Api:
         """One bed, live."""
         found = self._model.bed(bed)
         return _json(found) if found else _refused(404, f"no bed {bed}", "GET /api/v1/ward lists them")
+
+    async def night(self, bed: str, language: Literal["zh", "en", "fr"] = "zh") -> Response:
+        """The last night in one bed, with what has to be said beside its numbers."""
+        found = self._model.night(bed)
+        if found is None:
+            return _refused(404, f"no night of {bed}", "a night is summed up after 09:00 when the bed has measured")
+        texts = load(language)
+        return _json(NightTold(found, tuple(texts(f"night.caveat.{key}") for key in found.caveats)))
 
     async def alarms(self, limit: int = 50, bed: str | None = None) -> Response:
         """Open alarms first, then the newest closed ones; limit 1 to 500."""
