@@ -52,8 +52,10 @@ class Chains:
         WorkerError when the block cannot be what its channel says; no chain has changed then.
         """
         _check(block)
-        settings = self._described.setdefault(block.device, _Described()).settings
-        bed = block.bed or _text(settings.get("bed"))
+        known = self._described.get(block.device)
+        if known is None:
+            known = self._described[block.device] = _Described()
+        bed = block.bed or _text(known.settings.get("bed"))
         if block.channel == PPG:
             return [] if self._degraded else [*self._pulse(block, bed, phase).feed(block)]
         if block.channel == ACC:

@@ -19,6 +19,7 @@ from collections import deque
 import numpy as np
 
 from gateway.dsp.filters import Filter, Window, lowpass
+from gateway.dsp.kernels import periodicity
 from gateway.dsp.kernels.compiler import Floats
 
 TREMOR_WINDOW_S, TREMOR_LOOK_S, TREMOR_HOLD_S = 8.0, 2, 10
@@ -43,9 +44,13 @@ class Tremor:
     def __init__(self, rate_hz: float) -> None:
         self._window = Window(rate_hz, TREMOR_RATE_HZ, TREMOR_WINDOW_S)
         self._taper: Floats = np.hanning(len(self._window.samples))
-        self._hertz: Floats = np.fft.rfftfreq(len(self._taper), 1.0 / self._window.rate_hz).astype(np.float64)
-        self._body = (self._hertz >= BODY_HZ[0]) & (self._hertz <= BODY_HZ[1])
-        self._limb = (self._hertz >= TREMOR_HZ[0]) & (self._hertz <= TREMOR_HZ[1])
+        bins = len(self._taper) / self._window.rate_hz  # of one Hz
+        most = len(self._taper) // 2 + 1
+        self._body, self._limb = (
+            np.array([math.ceil(low * bins), min(most, math.floor(high * bins) + 1)])
+            for low, high in (BODY_HZ, TREMOR_HZ)
+        )
+        self._half = TREMOR_HALF_HZ * bins
         self._hop = self._seen = self._hold_s = 0
 
     def step(self, band: Floats) -> bool:
@@ -61,12 +66,8 @@ class Tremor:
 
     def share(self) -> float:
         """Of the power of 2-10 Hz in the last 8 s, what the strongest line at 3.5-7 Hz holds: 0 to 1."""
-        power = np.abs(np.fft.rfft(self._window.samples * self._taper)) ** 2
-        whole = float(power[self._body].sum())
-        if not whole > 0.0:
-            return 0.0
-        peak_hz = self._hertz[int(np.argmax(np.where(self._limb, power, 0.0)))]
-        return float(power[np.abs(self._hertz - peak_hz) <= TREMOR_HALF_HZ].sum()) / whole
+        spectrum = np.fft.rfft(self._window.samples * self._taper)
+        return float(periodicity.line_share(spectrum.view(np.float64), self._body, self._limb, self._half))
 
     def reset(self) -> None:
         self._window.reset()

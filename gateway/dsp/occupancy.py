@@ -66,8 +66,6 @@ class Occupancy:
         learnt = memory or {}
         self._params: Floats = np.array([on_kg, off_kg, ON_S, OFF_STILL_S, OFF_MOVING_S, FORGET_S])
         self._state: Floats = np.array([-1.0, 0.0, 0.0, 0.0])
-        self._work: Floats = np.zeros(0)
-        self._middle: Floats = np.zeros(2)
         self._known: bool | None = None
         self._silent_s = 0.0
         self._unknown_since_known = False

@@ -58,6 +58,7 @@ class Respiration:
         self._acf: Floats = np.zeros(self._lags[1] + 2)
         self._height: Floats = np.zeros(1)
         self._rises: Floats = np.zeros(n)
+        self._lengths: Floats = np.zeros(2)
         self._real: deque[float] = deque(maxlen=round(WINDOW_S))
         self._moved: deque[bool] = deque(maxlen=round(WINDOW_S))
         self._every, self._hop = every, 0
@@ -95,19 +96,18 @@ class Respiration:
         x, rate_hz = self._window.samples, self._window.rate_hz
         lag = periodicity.autocorrelation_peak(x, *self._lags, GUARD, self._centred, self._acf, self._height)
         height = min(1.0, float(self._height[0]))
-        count = breathing.rises(x, float(x.mean()), SWING * float(x.std()), self._rises)
+        count = breathing.breaths(x, SWING, self._rises, self._lengths)
         if lag <= 0.0 or height < MIN_HEIGHT or count < MIN_RISES:
             self.withheld = Withheld.NO_RHYTHM
             return None
-        lengths = np.diff(self._rises[:count]) / rate_hz
-        mean_s = float(lengths.mean())
-        repeated, counted = 60.0 * rate_hz / lag, 60.0 / mean_s
+        mean, deviation = self._lengths.tolist()
+        repeated, counted = 60.0 * rate_hz / lag, 60.0 * rate_hz / mean
         apart = abs(repeated - counted) / AGREE_PER_MIN
         rate = 0.5 * (repeated + counted)
         if apart >= 1.0 or not quantity("respiration_rate").plausible(rate):
             self.withheld = Withheld.NO_AGREEMENT
             return None
-        even = max(0.0, 1.0 - float(lengths.std()) / mean_s)
+        even = max(0.0, 1.0 - deviation / mean)
         quality = LEAST_QUALITY + (1.0 - LEAST_QUALITY) * height * (1.0 - apart) * even
         return Estimate(rate, share * quality, WINDOW_S)
 

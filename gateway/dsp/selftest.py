@@ -170,6 +170,17 @@ def _spread() -> list[float]:
     return [float(beats.spread(np.array([0.8, 1.1, 0.9, 1.0, 0.7, 0.85])))]
 
 
+def _breaths() -> list[float]:
+    out = np.zeros(2)
+    count = breathing.breaths(np.nan_to_num(_signal(400, 5.0)), 0.35, np.zeros(400), out)
+    return [float(count), *map(float, out)]
+
+
+def _line_share() -> list[float]:
+    spectrum = np.sin(np.arange(200) ** 1.5)
+    return [float(periodicity.line_share(spectrum, np.array([16, 81]), np.array([28, 57]), 2.8))]
+
+
 CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "fall": _fall,
     "occupancy": _occupancy,
@@ -187,6 +198,8 @@ CHECKS: Mapping[str, Callable[[], list[float]]] = {
     "largest_swing": _largest_swing,
     "elgendi_peaks": _elgendi_peaks,
     "msptd_peaks": _msptd_peaks,
+    "breaths": _breaths,
+    "line_share": _line_share,
     "second": _second,
     "spread": _spread,
 }

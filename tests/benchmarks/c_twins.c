@@ -223,6 +223,27 @@ static void echoes(const double *centred, int64_t n, double lag, double toleranc
 }
 TWIN(periodicity_echoes) { echoes(a[0], n[0], r[0], r[1], a[1]); return 0.0; }
 
+static double power_of(const double *spectrum, int64_t k) {
+    return spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1];
+}
+TWIN(periodicity_line_share) {
+    const double *spectrum = a[0];
+    const int64_t *body = a[1], *limb = a[2];
+    double whole = 0.0, best = 0.0, line = 0.0;
+    for (int64_t k = body[0]; k < body[1]; k++) whole += power_of(spectrum, k);
+    if (!(whole > 0.0)) return 0.0;
+    int64_t at = limb[0], width = (int64_t)(r[0] + 1e-9);
+    for (int64_t k = limb[0]; k < limb[1]; k++) {
+        double power = power_of(spectrum, k);
+        if (power > best) {
+            best = power;
+            at = k;
+        }
+    }
+    for (int64_t k = MAX(0, at - width); k < MIN(n[0] / 2, at + width + 1); k++) line += power_of(spectrum, k);
+    return line / whole;
+}
+
 /* ---- intervals ---- */
 
 static void interval_likeness(const double *before, const double *after, int64_t n, double *found) {
@@ -329,6 +350,26 @@ static int64_t rises(const double *x, int64_t n, double centre, double swing, do
     return found;
 }
 TWIN(breathing_rises) { return (double)rises(a[0], n[0], r[0], r[1], a[1], n[1]); }
+
+static int64_t breaths(const double *x, int64_t n, double swing, double *work, double *out) {
+    double mean = 0.0, square = 0.0;
+    for (int64_t i = 0; i < n; i++) mean += x[i];
+    mean /= (double)n;
+    for (int64_t i = 0; i < n; i++) square += (x[i] - mean) * (x[i] - mean);
+    int64_t count = rises(x, n, mean, swing * sqrt(square / (double)n), work, n), intervals = count - 1;
+    out[0] = out[1] = 0.0;
+    if (count < 2) return count;
+    double length = (work[intervals] - work[0]) / (double)intervals;
+    square = 0.0;
+    for (int64_t i = 0; i < intervals; i++) {
+        double off = work[i + 1] - work[i] - length;
+        square += off * off;
+    }
+    out[0] = length;
+    out[1] = sqrt(square / (double)intervals);
+    return count;
+}
+TWIN(breathing_breaths) { return (double)breaths(a[0], n[0], r[0], a[1], a[2]); }
 
 static double largest_swing(const double *x, int64_t n) {
     double low = 0.0, high = 0.0;

@@ -106,6 +106,11 @@ def _of_windows(n: int) -> list[Case]:
             lambda: [x, 16, 85, 0.85, np.zeros(n), np.zeros(87), np.zeros(1)],
         ),
         Case("periodicity.expected_peak", periodicity.expected_peak, lambda: [repeated, 16, n, 0.1 * last, 0.3]),
+        Case(
+            "periodicity.line_share",
+            periodicity.line_share,
+            lambda: [x, np.array([100, n // 2 - 100]), np.array([200, n // 2 - 200]), 2.8],
+        ),
         Case("periodicity.echoes", periodicity.echoes, lambda: [x, 41.7, 0.07, np.zeros(5)]),
         Case("intervals.likeness", intervals.likeness, lambda: [one, two, np.zeros(3)]),
         Case(
@@ -115,6 +120,7 @@ def _of_windows(n: int) -> list[Case]:
         ),
         Case("intervals.share_near", intervals.share_near, lambda: [50.0 + x, 50.0, 0.01]),
         Case("breathing.rises", breathing.rises, lambda: [x, 0.01, 0.25, np.zeros(n // 8)]),
+        Case("breathing.breaths", breathing.breaths, lambda: [x, 0.35, np.zeros(n), np.zeros(2)]),
         Case("breathing.largest_swing", breathing.largest_swing, lambda: [x]),
     ]
 

@@ -52,3 +52,35 @@ def largest_swing(x: Floats) -> float:
             if x[i] < low:
                 low = x[i]
     return high - low if high >= low else 0.0
+
+
+@kernel
+def breaths(x: Floats, swing: float, work: Floats, out: Floats) -> int:
+    """How many breaths a window holds, and how long they are.
+
+    x: shape (n,), any unit. swing: hysteresis of `rises` around the mean, in standard deviations of x. work: scratch
+    (n,). out: shape (2,): mean and standard deviation of the intervals between rises, in samples; 0 for fewer than two
+    rises. Returns the number of rises. NaN policy: a NaN in x gives no rise. Source: see `rises`.
+    """
+    n = x.shape[0]
+    mean = 0.0
+    for i in range(n):
+        mean += x[i]
+    mean /= n
+    square = 0.0
+    for i in range(n):
+        square += (x[i] - mean) * (x[i] - mean)
+    count = rises(x, mean, swing * math.sqrt(square / n), work)
+    out[0] = 0.0
+    out[1] = 0.0
+    if count < 2:
+        return int(count)
+    intervals = count - 1
+    length = (work[intervals] - work[0]) / intervals
+    square = 0.0
+    for i in range(intervals):
+        off = work[i + 1] - work[i] - length
+        square += off * off
+    out[0] = length
+    out[1] = math.sqrt(square / intervals)
+    return int(count)

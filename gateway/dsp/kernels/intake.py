@@ -48,7 +48,8 @@ def examine(data: Floats, width: int, full_scale: float, out: Floats) -> int:
 def spread(data: Floats) -> float:
     """Standard deviation of a vector: root of the sum of its components' variances, in data's unit.
 
-    data: shape (n, k). NaN policy: a component that is not finite is left out; NaN when one never is. Source: definition.
+    data: shape (n, k). NaN policy: a component that is not finite is left out; NaN when one never is. Source:
+    definition.
     """
     total = 0.0
     for k in range(data.shape[1]):

@@ -2,7 +2,7 @@
 
 import math
 
-from gateway.dsp.kernels.compiler import Floats, kernel, reduction
+from gateway.dsp.kernels.compiler import Floats, Ints, kernel, reduction
 
 
 @reduction
@@ -111,3 +111,29 @@ def echoes(centred: Floats, lag: float, tolerance: float, out: Floats) -> None:
     out[3] = _highest(centred, power, 1.5 * lag, tolerance)
     at = min(n - 2, int(1.5 * lag + 0.5))
     out[4] = dot(centred[: n - at], centred[at:n]) / power * n / (n - at)
+
+
+@kernel
+def line_share(spectrum: Floats, body: Ints, limb: Ints, half: float) -> float:
+    """Of the power of a band, what the strongest line of a part of it holds, 0 to 1; 0 when there is no power.
+
+    spectrum: shape (2 * n,), real and imaginary parts of the bins in turn. body, limb: shape (2,), first bin and the
+    one after the last of band and part. half: of the line, in bins. NaN policy: NaN gives 0. Source: definition.
+    """
+    whole = 0.0
+    for k in range(body[0], body[1]):
+        whole += spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1]
+    if not whole > 0.0:
+        return 0.0
+    best = 0.0
+    at = limb[0]
+    for k in range(limb[0], limb[1]):
+        power = spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1]
+        if power > best:
+            best = power
+            at = k
+    line = 0.0
+    width = int(half + 1e-9)
+    for k in range(max(0, at - width), min(spectrum.shape[0] // 2, at + width + 1)):
+        line += spectrum[2 * k] * spectrum[2 * k] + spectrum[2 * k + 1] * spectrum[2 * k + 1]
+    return line / whole
