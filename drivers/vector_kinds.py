@@ -86,6 +86,10 @@ def _pmd_data(data: bytes, context: Context) -> Values:
         mg = np.round(found.data_g * 1000).astype(int).tolist()
         ends = {"first_mg": mg[0], "second_mg": mg[1] if len(mg) > 1 else None, "last_mg": mg[-1]} if mg else {}
         return common | {"measurement": "ACC", "n_samples": len(mg), **ends}
+    if isinstance(found, polar.Light):
+        counts = found.counts.astype(int).tolist()
+        ends = {"first": counts[0], "second": counts[1] if len(counts) > 1 else None, "last": counts[-1]}
+        return common | {"measurement": "PPG", "n_samples": len(counts), **ends}
     return common | {"measurement": "PPI", "samples": [_interval(one) for one in found.samples]}
 
 
@@ -135,6 +139,7 @@ BY_FAMILY: dict[str, dict[str, VectorDecoder]] = {
     "bthome": {"service_data_FCD2": _bthome},
     "polar_pmd": {  # a band streams its pulse by the Heart Rate Service beside its own
         "PMD_DATA": _pmd_data,
+        "PMD_PPG": _pmd_data,  # named apart: a profile with it says that the model sends PPG that is read
         "PMD_CP": _pmd_control,
         "PMD_SETTINGS": _pmd_settings,
         "2A37": _heart_rate,

@@ -1,4 +1,9 @@
-"""What the frames of a BCI or BERRY oximeter mean: finger and probe by maker, values once a second, beat intervals."""
+"""What the frames of a BCI or BERRY oximeter mean: finger and probe by maker, values once a second, beats, waveform.
+
+The waveform goes as "ppg" while a finger is in (drivers/pleth.py). BCI packets have no counter: a break in their bytes
+costs at least one sample, and what is missing is told by the clock; whole packets lost without a trace are not counted.
+BERRY frames are numbered to 255: the numbers count what is missing, and beyond a round of them the clock the rounds.
+"""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -6,11 +11,13 @@ from enum import Enum
 from drivers.base import Device, Sink
 from drivers.berry_bci.frame import BciPacket, BerryFrame, BerryVersion, ContecParams, ContecWave
 from drivers.oximeter import OximeterReader
+from drivers.pleth import Pleth
 from drivers.spot_reading import tell
 from gateway.core.model import Stamp
 
 TRUSTED = 3  # packets in a row before one is believed: there is no checksum
 RATES_HZ = (1, 50, 100, 200)  # of BERRY frames, as each of them says
+ROUND = 256  # of a BERRY frame's number
 LONGEST_INTERVAL_S = 3.0  # beats further apart than this are no interval
 
 
@@ -28,6 +35,7 @@ class BciReader:
         self._device = device
         self._maker = maker
         self._seconds = OximeterReader(device, agree=TRUSTED)
+        self._pleth = Pleth(device, maker.value)
         self._was_beat = False
         self._since_beat: int | None = None  # packets; None: no beat is known to count from
 
@@ -38,7 +46,10 @@ class BciReader:
             if packet.unbroken == 1:
                 self._since_beat = None
             worn, fault = self._contact(packet)
-            self._beat(packet, at.plus_s(-left * period_s), sink, believed=worn and packet.pulse_bpm is not None)
+            when = at.plus_s(-left * period_s)
+            self._beat(packet, when, sink, believed=worn and packet.pulse_bpm is not None)
+            lost = max(1, self._pleth.unseen(when)) if packet.unbroken == 1 else 0
+            self._pleth.take([packet.pleth], when, sink, worn=worn and packet.unbroken >= TRUSTED, lost=lost)
             if packet.unbroken < TRUSTED:
                 continue
             self._seconds.fault(*fault, at, sink)
@@ -74,13 +85,37 @@ class BerryReader:
         self._device = device
         self._seconds = OximeterReader(device)
         self._was_beat = False
+        self._pleth: Pleth | None = None  # no waveform at one frame a second
+        self._number: int | None = None
+        self._heard: Stamp | None = None
 
     def take(self, frames: Sequence[BerryFrame | BerryVersion], at: Stamp, sink: Sink) -> None:
-        for frame in frames:
+        """Frames of one chunk, the last one received at `at`."""
+        for left, frame in zip(range(len(frames) - 1, -1, -1), frames, strict=True):
             if isinstance(frame, BerryFrame) and frame.rate_hz not in RATES_HZ:
                 sink.rejected(self._device.id, "rate", frame.raw)
             elif isinstance(frame, BerryFrame):
                 self._take(frame, at, sink)
+                self._wave(frame, at.plus_s(-left / frame.rate_hz), sink)
+
+    def _wave(self, frame: BerryFrame, at: Stamp, sink: Sink) -> None:
+        lost, self._number, self._heard = self._missing(frame, at), frame.number, at
+        if frame.rate_hz == 1:
+            return
+        if self._pleth is None:
+            self._pleth = Pleth(self._device, frame.rate_hz)
+        self._pleth.at_rate(frame.rate_hz, sink)
+        self._pleth.take([frame.pleth], at, sink, worn=not (frame.sensor_off or frame.no_finger), lost=lost)
+
+    def _missing(self, frame: BerryFrame, at: Stamp) -> int:
+        """Frames between this one and the last: as many as fit the numbers, and the clock best."""
+        if self._number is None or self._heard is None:
+            return 0
+        step = (frame.number - self._number - 1) % ROUND
+        if step == 0:
+            return 0
+        by_clock = at.since_s(self._heard) * frame.rate_hz - 1
+        return max(0, step + ROUND * round((by_clock - step) / ROUND))
 
     def _take(self, frame: BerryFrame, at: Stamp, sink: Sink) -> None:
         worn = not (frame.sensor_off or frame.no_finger)

@@ -1,6 +1,8 @@
 """What the frames of a streaming Nonin mean: values once a second, whether a finger is in, faults of its own.
 
 Formats 2 and 7 have a checksum a frame and 25 frames a packet. Format 8 has neither: what guards it is told there.
+The waveform of formats 2 and 7 goes as "ppg" while a finger is in (drivers/pleth.py). Packets have no number: a packet
+that was cut or failed its checksum is counted by the clock, in whole packets, when the next one comes LATE_S late.
 """
 
 from collections import deque
@@ -9,11 +11,14 @@ from collections.abc import Sequence
 from drivers.base import Device, Sink
 from drivers.nonin import frame
 from drivers.oximeter import OximeterReader
+from drivers.pleth import Pleth
 from gateway.core.model import Stamp
 
 TRUSTED = 3  # format 8 has no checksum: frames in a row before one is believed, and of which the middle value is told
 
 SOONEST_S = 0.5  # format 8 sends one a second: frames that follow sooner were found in noise, or waited for a busy box
+WAVE_HZ = 75.0
+LATE_S = 0.25  # three quarters of a packet's third of a second
 FAULTS = {"disconnected": "sensor_disconnected", "low_battery": "low_battery"}
 
 
@@ -22,14 +27,21 @@ class PacketReader:
 
     def __init__(self, device: Device) -> None:
         self._seconds = OximeterReader(device)
+        self._pleth = Pleth(device, WAVE_HZ)
 
     def take(self, packets: Sequence[frame.NoninPacket], at: Stamp, sink: Sink) -> None:
-        for packet in packets:
+        """Packets of one chunk, the last one received at `at`."""
+        missing = self._pleth.unseen(at, frame.PACKET_FRAMES * len(packets), late_s=LATE_S)
+        lost = frame.PACKET_FRAMES * round(missing / frame.PACKET_FRAMES)
+        for left, packet in zip(range(len(packets) - 1, -1, -1), packets, strict=True):
             alarm = packet.has(frame.SENSOR_ALARM)
             self._seconds.fault("sensor_disconnected", packet.has(frame.DISCONNECTED), at, sink)
             self._seconds.fault("low_battery", packet.low_battery, at, sink)
             worn = not (alarm or packet.has(frame.DISCONNECTED))
             self._seconds.take(at, packet.raw, sink, worn=worn, **_values(packet.spo2_percent, packet.hr_bpm))
+            when = at.plus_s(-left * frame.PACKET_FRAMES / WAVE_HZ)
+            self._pleth.take(packet.pleth, when, sink, worn=worn, lost=lost)
+            lost = 0
 
 
 class Df8Reader:

@@ -1,6 +1,9 @@
-"""Polar Measurement Data: control point, settings, acceleration and pulse-to-pulse frames, bytes to values and back.
+"""Polar Measurement Data: control point, settings, acceleration, PPG and pulse-to-pulse frames, bytes to values.
 
-Facts from the polar-ble-sdk documentation and tests (vectors in tests/vectors/polar_pmd.json); no code of it.
+Facts from the polar-ble-sdk documentation and tests (vectors in tests/vectors/polar_pmd.json and own_polar_ppg.json);
+no code of it. PPG of frame type 0: three photocurrents of green light and the ambient light, 24 bits each, signed;
+compressed, the reference sample has the same 24 bits. Other PPG frame types (gains, operation mode, the two channels of
+a Polar 360) are refused by name.
 """
 
 import struct
@@ -16,7 +19,7 @@ SERVICE = "fb005c80-02e7-f387-1cad-8acd2d8df0c8"
 CONTROL_POINT = "fb005c81-02e7-f387-1cad-8acd2d8df0c8"
 DATA = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
 
-ACC, PPI = 2, 3
+PPG, ACC, PPI = 1, 2, 3
 GET_SETTINGS, START, STOP = 1, 2, 3
 
 OK, ALREADY_IN_STATE, IN_CHARGER, DISK_FULL = 0, 6, 13, 14
@@ -46,6 +49,7 @@ _HEADER = struct.Struct("<BQB")  # type, time of the LAST sample in ns since 200
 _COMPRESSED = 0x80
 _RAW_BYTES = {0x00: 1, 0x01: 2, 0x02: 3}  # raw frame types: bytes of a value, mG
 _RAW_MG, _DELTA_FACTOR_G, _DELTA_MG = 0x01, 0x80, 0x81
+_PPG_RAW, _PPG_DELTA, _PPG_CHANNELS, _PPG_BYTES = 0x00, 0x80, 4, 3
 _PPI_SAMPLE = struct.Struct("<BHHB")
 _LIMIT_G = 40.0  # no band of the family measures more than 16 g: more is a misread block or a wrong factor
 
@@ -82,6 +86,21 @@ class Acceleration:
     def plausible(self) -> bool:
         """False for what no band can have measured."""
         return bool(np.all(np.abs(self.data_g) <= _LIMIT_G))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """One PPG frame. at_ns: as of `Acceleration`. counts: float64, shape (n, 4), any unit: three lights that came back
+    from the skin, and the ambient one. Blood takes light: with a beat the counts of the three fall."""
+
+    at_ns: int
+    counts: NDArray[np.float64]
+    frame_type: int
+
+    @property
+    def plausible(self) -> bool:
+        """False for what 24 bits cannot have said: a misread block."""
+        return bool(np.all(np.abs(self.counts) <= 1 << 8 * _PPG_BYTES - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +182,16 @@ def encode_settings(settings: Settings) -> bytes:
     return b"".join(parts)
 
 
-def decode_data(data: bytes, factor: float = 1.0) -> Acceleration | PulseIntervals | Rejected:
-    """A data notification; `factor` is the start reply's. Never raises."""
+def decode_data(data: bytes, factor: float = 1.0) -> Acceleration | Light | PulseIntervals | Rejected:
+    """A data notification; `factor` is the start reply's of its measurement. Never raises."""
     if len(data) < _HEADER.size:
         return Rejected("truncated")
     measurement, at_ns, frame_type = _HEADER.unpack_from(data)
     payload = data[_HEADER.size :]
     if measurement & 0x3F == ACC:
         return _acceleration(at_ns, frame_type, payload, factor)
+    if measurement & 0x3F == PPG:
+        return _light(at_ns, frame_type, payload, factor)
     if measurement & 0x3F == PPI and frame_type == 0:
         return _pulse_intervals(at_ns, payload)
     return Rejected("unknown_measurement")
@@ -182,11 +203,17 @@ def encode_acceleration(at_ns: int, data_mg: NDArray[np.integer], *, compressed:
     return header + (delta.pack(data_mg) if compressed else data_mg.astype("<i2").tobytes())
 
 
+def encode_light(at_ns: int, counts: NDArray[np.integer], *, compressed: bool = True) -> bytes:
+    """The band's end: one PPG frame of type 0, shape (n >= 1, 4), values of 24 bits."""
+    header = _HEADER.pack(PPG, at_ns, _PPG_DELTA if compressed else _PPG_RAW)
+    return header + (delta.pack(counts, _PPG_BYTES) if compressed else delta.raw(counts, _PPG_BYTES))
+
+
 def _acceleration(at_ns: int, frame_type: int, payload: bytes, factor: float) -> Acceleration | Rejected:
     if (size := _RAW_BYTES.get(frame_type)) is not None:
         if not payload or len(payload) % (3 * size):
             return Rejected("acc_length")
-        data_g: NDArray[np.floating] = _signed(payload, size).reshape(-1, 3) / 1000.0
+        data_g: NDArray[np.floating] = delta.signed(payload, size).reshape(-1, 3) / 1000.0
     elif frame_type in (_DELTA_MG, _DELTA_FACTOR_G):
         samples = delta.unpack(payload)
         if samples is None:
@@ -199,14 +226,19 @@ def _acceleration(at_ns: int, frame_type: int, payload: bytes, factor: float) ->
     return Acceleration(at_ns, narrow, frame_type) if np.isfinite(narrow).all() else Rejected("acc_not_finite")
 
 
-def _signed(payload: bytes, size: int) -> NDArray[np.int32]:
-    """Little-endian two's complement values of `size` bytes, 1 to 4."""
-    if size == 2:  # what every band sends today
-        return np.frombuffer(payload, "<i2").astype(np.int32)
-    values = np.frombuffer(payload, np.uint8).reshape(-1, size)
-    wide = np.zeros((len(values), 4), np.uint8)
-    wide[:, 4 - size :] = values
-    return wide.view("<i4").ravel() >> 8 * (4 - size)
+def _light(at_ns: int, frame_type: int, payload: bytes, factor: float) -> Light | Rejected:
+    samples: NDArray[np.integer] | None
+    if frame_type == _PPG_RAW:
+        if not payload or len(payload) % (_PPG_CHANNELS * _PPG_BYTES):
+            return Rejected("ppg_length")
+        samples = delta.signed(payload, _PPG_BYTES).reshape(-1, _PPG_CHANNELS)
+    elif frame_type == _PPG_DELTA:
+        samples = delta.unpack(payload, _PPG_CHANNELS, _PPG_BYTES)
+        if samples is None:
+            return Rejected("ppg_block")
+    else:
+        return Rejected("ppg_frame_type")
+    return Light(at_ns, samples.astype(np.float64) * factor, frame_type)
 
 
 def _pulse_intervals(at_ns: int, payload: bytes) -> PulseIntervals | Rejected:
