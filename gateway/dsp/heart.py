@@ -45,7 +45,7 @@ NEAR = 0.1
 AGREE = 0.12
 MIN_HEIGHT = 0.15
 FADED = 0.5  # of the mean height of the last minute: the beat that was heard has gone
-GONE_S = 10  # faded for so long, a rhythm must be proven again
+GONE, GONE_S = 0.4, 15  # as much and as long, and the rhythm must be proven again
 MIN_QUALITY = 0.4
 BEATING = 0.5  # of the autocorrelation: something beats now, whether or not its rate can be told
 MIN_REAL = 0.8
@@ -76,7 +76,7 @@ class Heart:
         self._real: deque[float] = deque(maxlen=round(WINDOW_S))
         self._moved: deque[bool] = deque(maxlen=round(WINDOW_S))
         self._rhythm = Rhythm()
-        self._prior, self._prior_age, self._faded_s = 0.0, 0, 0
+        self._prior, self._prior_age, self._gone_s = 0.0, 0, 0
         self.withheld = Withheld.FILLING
         self.beating = False
         self.envelope: Floats = np.zeros(0)  # of the last hop, at the waveform's rate
@@ -110,11 +110,10 @@ class Heart:
             lag = periodicity.expected_peak(self._acf, *self._lags, self._prior, PEAK_SPREAD)
         height = float(self._acf[round(lag)]) if lag > 0.0 else 0.0
         local = sorted(self._expected.tolist())[len(self._expected) // 2]
-        faded = height < FADED * self._rhythm.height
-        self._faded_s = self._faded_s + 1 if faded else 0
-        if self._faded_s >= GONE_S:
+        self._gone_s = max(0, self._gone_s + (1 if height < GONE * self._rhythm.height else -1))
+        if self._gone_s >= GONE_S:
             self._rhythm.reset()
-        if faded or height < MIN_HEIGHT or abs(local / lag - 1.0) > AGREE:
+        if height < max(MIN_HEIGHT, FADED * self._rhythm.height) or abs(local / lag - 1.0) > AGREE:
             return self._nothing(Withheld.DOUBTFUL)
         rate = 60.0 * self._rate_hz / lag
         near = float(intervals.share_near(self._expected, lag, NEAR))
@@ -162,6 +161,6 @@ class Heart:
         self._real.clear()
         self._moved.clear()
         self._plain[:] = self._expected[:] = 0.0
-        self._prior, self._prior_age, self._faded_s = 0.0, 0, 0
+        self._prior, self._prior_age, self._gone_s = 0.0, 0, 0
         self.withheld, self.beating = Withheld.FILLING, False
 
