@@ -1,14 +1,15 @@
 """Respiration rate of a sleeper from the bed waveform: autocorrelation and counting that must agree.
 
 In: hops of one second of the raw waveform, float64, shape (n,), any unit, 4 Hz or more, NaN where missing. Band 0.07 to
-0.7 Hz, thinned to 5 Hz. Each hop, over the last 40 s, the autocorrelation (lags of 1.4 to 12 s, octave guard) says how
-the window repeats itself, and rises through the mean with hysteresis are counted; a rate, their mean, is told when they
-agree within AGREE_PER_MIN, so the latency is 20 s and the first rate comes after 40 s. Quality: what both agree on has
-0.5 and more, times the share of real samples; it rises with the height of the autocorrelation, with agreement and with
-the evenness of the breaths. Gap policy: missing samples are held and counted, 80 % must be real, at most a quarter of
-the window may have moved, a long gap empties it. `breath_now` says whether the newest ten seconds still carry the
-breath that the window shows: the rate alone lags half a window behind a breath that stopped. Sources: Charlton 2016
-(counting among the best), Schaefer and Kratky 2008 (counting with a threshold), signals reference, 4c.
+0.7 Hz, thinned to 5 Hz. Each hop, over the last 40 s, rises through the mean with hysteresis are counted, and the
+autocorrelation (lags of 1.4 to 12 s) is asked for its peak nearest to them, which need not be the highest: two breaths
+may repeat better than one. A rate, the mean of both, is told when they agree within AGREE_PER_MIN, so the latency is 20
+s and the first rate comes after 40 s. Quality: what both agree on has 0.5 and more, times the share of real samples; it
+rises with the height of the autocorrelation, with agreement and with the evenness of the breaths. Gap policy: missing
+samples are held and counted, 80 % must be real, at most a quarter of the window may have moved, a long gap empties it.
+`breath_now` says whether the newest ten seconds still carry the breath that the window shows: the rate alone lags half
+a window behind a breath that stopped. Sources: Charlton 2016 (counting among the best), Schaefer and Kratky 2008
+(counting with a threshold), signals reference, 4c.
 """
 
 import math
@@ -30,6 +31,7 @@ MIN_RATE_HZ = 4.0
 LOW_HZ, HIGH_HZ = 0.07, 0.7
 SHORTEST_S, LONGEST_S = 1.4, 12.0  # 43 to 5 breaths a minute
 GUARD = 0.85
+NEAR_SPREAD = 0.1  # log-normal: how near to the counted breath the autocorrelation's own peak is looked for
 MIN_HEIGHT = 0.2  # of the autocorrelation: below, a window of noise looks as periodic
 SWING = 0.25 * math.sqrt(2.0)  # hysteresis in standard deviations: a quarter of the amplitude of a sine
 MIN_RISES = 3
@@ -94,13 +96,18 @@ class Respiration:
 
     def _estimate(self, share: float) -> Estimate | None:
         x, rate_hz = self._window.samples, self._window.rate_hz
-        lag = periodicity.autocorrelation_peak(x, *self._lags, GUARD, self._centred, self._acf, self._height)
-        height = min(1.0, float(self._height[0]))
+        periodicity.autocorrelation_peak(x, *self._lags, GUARD, self._centred, self._acf, self._height)
+        highest = float(self._height[0])
         count = breathing.breaths(x, SWING, self._rises, self._lengths)
-        if lag <= 0.0 or height < MIN_HEIGHT or count < MIN_RISES:
+        if highest < MIN_HEIGHT or count < MIN_RISES:
             self.withheld = Withheld.NO_RHYTHM
             return None
         mean, deviation = self._lengths.tolist()
+        lag = periodicity.expected_peak(self._acf, *self._lags, mean, NEAR_SPREAD)
+        height = float(self._acf[round(lag)]) if lag > 0.0 else 0.0
+        if height < MIN_HEIGHT:
+            self.withheld = Withheld.NO_AGREEMENT
+            return None
         repeated, counted = 60.0 * rate_hz / lag, 60.0 * rate_hz / mean
         apart = abs(repeated - counted) / AGREE_PER_MIN
         rate = 0.5 * (repeated + counted)
@@ -108,7 +115,8 @@ class Respiration:
             self.withheld = Withheld.NO_AGREEMENT
             return None
         even = max(0.0, 1.0 - deviation / mean)
-        quality = LEAST_QUALITY + (1.0 - LEAST_QUALITY) * height * (1.0 - apart) * even
+        clear = min(1.0, height) * min(1.0, height / highest)
+        quality = LEAST_QUALITY + (1.0 - LEAST_QUALITY) * clear * (1.0 - apart) * even
         return Estimate(rate, share * quality, WINDOW_S)
 
     def _newest_share(self) -> float:

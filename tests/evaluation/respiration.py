@@ -26,7 +26,7 @@ from tests.evaluation import feeding, recordings, scoring
 from tests.evaluation.recordings import Breath, Floats, Icu
 from tests.evaluation.report import Report, calibration
 
-TRUSTED = 0.5
+TRUSTED, CLEAR = 0.5, 0.8
 ANNOTATORS_AGREE = 2.0
 LOAD_KG, LOAD_RATE_HZ = 45.0, 10.0
 NO_CLIPPING = {"wave_full_scale": 1e6}
@@ -107,6 +107,8 @@ def _rate_figures(records: Sequence[Windows], who: str, *, bars: bool) -> list[F
                1.5 if bars else None, "lower"),
         Figure(f"BIDMC {who}: quality 0.5 and better, coverage", len(errors) / max(1, count), "",
                0.88 if bars else None, "higher"),
+        Figure(f"BIDMC {who}: quality 0.8 and better, mean error",
+               scoring.mean(np.concatenate([r.errors[r.qualities >= CLEAR] for r in records])), "/min", None, "lower"),
         Figure(f"BIDMC {who}: windows", float(count), "", None, "higher"),
         Figure(f"BIDMC {who}: pauses told though both annotators saw breaths",
                3600.0 * sum(r.false_pauses for r in records) / max(1, sum(r.judged_s for r in records)), "/h", None,
