@@ -258,10 +258,12 @@ class BedChain:
             self.withholding.note(name, why)
 
     def _pause(self, hop: Hop, amount: float | None) -> Estimate | None:
-        """The breathing pause that ended in this second, of somebody who surely lies there."""
+        """The breathing pause that ended in this second, of somebody who surely lies there and alone."""
         if self._pauses is None:
             return None
-        return self._pauses.step(hop.data, hop.real, amount, loaded=self._loaded is True and not self._slipped)
+        why = self._disturbances.heart if self._disturbances is not None else Withheld.NOTHING
+        disturbed = self._slipped or why in (Withheld.TWO_SOURCES, Withheld.PUMP)  # their waves fill a pause
+        return self._pauses.step(hop.data, hop.real, amount, loaded=self._loaded is True and not disturbed)
 
     def _above_empty(self) -> bool:
         """True when the pulse band carries clearly more energy than this bed does when nobody is in it."""
