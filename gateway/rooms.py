@@ -12,6 +12,7 @@ import msgspec
 
 from drivers.base import Device
 from drivers.capability import is_shared, sights
+from drivers.catalogue import DELIVERS
 from edge_rules.engine import Engine
 from gateway import readings
 from gateway.air import air_of
@@ -206,9 +207,14 @@ def _worker(
         on_withheld=inbox.withheld,
     )  # fmt: skip
     for device in devices:
-        if device.settings:
-            worker.describe(device.id, "acc", device.settings)
+        if settings := dict(device.settings) | _own_pulse(device):
+            worker.describe(device.id, "acc", settings)
     return worker
+
+
+def _own_pulse(device: Device) -> dict[str, bool]:
+    """Of an oximeter that tells its pulse itself: the worker adds no second one from its waveform."""
+    return {"own_pulse": True} if "pulse_rate" in DELIVERS.get(device.family, ()) else {}
 
 
 async def _readings(store: Store, clock: Clock, beds: Sequence[Bed], devices: Sequence[Device]) -> Readings:

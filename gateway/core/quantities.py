@@ -45,6 +45,9 @@ _TABLE = (
     Quantity("lactate", "mmol/L", 0.1, 35, "32693-4"),
     Quantity("perfusion_index", "%", 0, 30, None, 150488),
     Quantity("ibi", "ms", 240, 3000, None, 147240),
+    Quantity("rmssd", "ms", 0, 1000),  # of clean intervals of five minutes, as the next two: a trend, never an alarm
+    Quantity("sdnn", "ms", 0, 1000),
+    Quantity("irregularity", "1", 0, 2),  # median of the steps between beats over the median interval
     Quantity("bed_occupied", "1", 0, 1, None, 8519691),
     Quantity("movement", "1", 0, 1, None, 8519687),
     Quantity("bed_load", "kg", 0, 400),

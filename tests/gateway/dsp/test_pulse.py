@@ -131,9 +131,9 @@ def quantities(results: list[Measurement | Event]) -> set[str]:
     return {r.quantity for r in results if isinstance(r, Measurement)}
 
 
-def test_a_finger_clip_gives_a_rate_without_an_accelerometer_and_a_wrist_does_not() -> None:
+def test_a_finger_clip_gives_a_rate_and_intervals_without_an_accelerometer_and_a_wrist_neither() -> None:
     assert quantities(fed(finger(30.0), None, position="finger")) == {"ibi", "pulse_rate"}
-    assert quantities(fed(finger(30.0), None, position="wrist")) == {"ibi"}
+    assert quantities(fed(finger(30.0), None, position="wrist")) == set()
 
 
 def test_a_still_wrist_gives_a_rate_and_a_swinging_one_does_not() -> None:
