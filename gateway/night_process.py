@@ -15,7 +15,7 @@ from gateway.core import night as nights
 from gateway.dsp import night
 
 NICE = 15
-MEMORY_BYTES = 512 << 20  # of data; a night of 13 h takes 40 MB
+MEMORY_BYTES = 128 << 20  # of data: daemon and worker share 420 MB with it; a night of 14 h takes half
 PROCESSOR_S = 60  # a night takes 0.5 s on the slowest box
 EXIT_DATA, EXIT_SOFTWARE = 65, 70  # EX_DATAERR, EX_SOFTWARE of sysexits.h
 log = logging.getLogger("carebed.night")

@@ -14,8 +14,8 @@ import pytest
 
 from gateway.core.clock import ManualClock
 from gateway.core.model import Minute, Stamp
-from gateway.core.night import Night, decode_nights
-from gateway.night_process import EXIT_DATA
+from gateway.core.night import Night, NightTask, decode_nights, encode_task
+from gateway.night_process import EXIT_DATA, EXIT_SOFTWARE
 from gateway.nightly import COMMAND, LOOK_S, SETTING, TRIES, Nightly
 from gateway.store.database import Store
 
@@ -187,6 +187,16 @@ async def test_it_looks_again_and_again_and_ends_when_told(clock: ManualClock, s
     with pytest.raises(asyncio.CancelledError):
         await running
     assert told[0].date == NIGHT
+
+
+async def test_a_process_that_would_need_more_memory_than_it_may_ends_with_its_reason() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    task = NightTask("b-1", None, NIGHT, 0, 10**7, {}, [])
+    answer, words = await process.communicate(encode_task(task))
+    assert (process.returncode, answer) == (EXIT_SOFTWARE, b"")
+    assert b"more than 128 MB" in words
 
 
 async def test_the_process_steps_back_and_refuses_what_is_no_task() -> None:

@@ -220,6 +220,15 @@ def test_a_sleeper_with_a_pause_has_one_pause_and_it_lasts_twenty_seconds() -> N
     assert (pause.unit, pause.window_s) == ("s", pause.value)
 
 
+@pytest.mark.parametrize("load_tells", [True, False])
+def test_a_sensor_that_slips_out_of_place_makes_no_pause(load_tells: bool) -> None:
+    wave, load = sleeper(400.0), np.full(4000, 45.0)
+    wave[20_000:] *= 0.1
+    if load_tells:
+        load[2000:] /= 7.0
+    assert [m for m in named(fed(wave, load), "breathing_pause") if m.value] == []
+
+
 def test_a_bed_that_nobody_loads_has_no_breath_and_no_pause() -> None:
     results = fed(NIGHT, np.full(len(NIGHT) // 10, 0.5))
     told_of = [m for name in ("breathing_pause", "respiration_rate") for m in named(results, name)]
