@@ -17,9 +17,9 @@ import pytest
 
 from gateway import worker_cpu, worker_memory
 from gateway.core import messages, warm
-from gateway.core.messages import Done, Feed, Ready, Warmed
+from gateway.core.messages import Done, Feed, MeasurementResult, Ready, Warmed
 from tests.gateway.dsp.conftest import KERNELS
-from tests.gateway.dsp.synthetic import block, sleeper
+from tests.gateway.dsp.synthetic import block, empty_bed, falling_wrist, finger, sleeper, wrist
 
 # Not of `selftest.CHECKS`: importing the kernels before `conftest` has set their cache would leave it empty.
 KERNEL_NAMES = list(json.loads((files("gateway.dsp") / "golden.json").read_text(encoding="utf-8")))
@@ -257,13 +257,21 @@ def test_the_worker_leaves_out_what_numba_could_do_without() -> None:
 
 
 def _night(seconds: int) -> list[Feed]:
-    wave = sleeper(seconds)
-    feeds: list[Feed] = []
-    for i in range(0, len(wave), 50):
-        feeds.append(messages.feed_of(block("bed.wave", wave[i : i + 50], at_s=i / 100), len(feeds) + 1))
-        load = np.full(5, 45.0)
-        feeds.append(messages.feed_of(block("bed.load", load, at_s=i / 100, rate_hz=10.0), len(feeds) + 1))
-    return feeds
+    """A belt, a band that falls, a finger clip with light and acceleration: every channel that has a chain."""
+    channels = {
+        ("belt-1", "bed.wave", 100.0): np.concatenate([sleeper(seconds - 20), empty_bed(20.0)]),
+        ("belt-1", "bed.load", 10.0): np.concatenate([np.full(10 * (seconds - 20), 45.0), np.full(200, 0.2)]),
+        ("band-1", "acc", 52.0): falling_wrist(30.0, float(seconds)),
+        ("clip-1", "ppg", 100.0): finger(float(seconds)),
+        ("clip-1", "acc", 52.0): wrist(float(seconds)),
+    }
+    blocks = [
+        block(channel, data[i : i + round(rate_hz / 2)], at_s=i / rate_hz, rate_hz=rate_hz, device=device)
+        for (device, channel, rate_hz), data in channels.items()
+        for i in range(0, len(data), round(rate_hz / 2))
+    ]
+    blocks.sort(key=lambda each: each.start)
+    return [messages.feed_of(each, number) for number, each in enumerate(blocks, 1)]
 
 
 def _feed(pipe: IO[bytes], feeds: list[bytes]) -> None:
@@ -292,6 +300,11 @@ def test_a_warm_worker_answers_every_block_and_has_not_compiled_anything_more(ca
         rss_mb = psutil.Process(process.pid).memory_info().rss / 1e6
         process.stdin.close()
     assert [answer.id for answer in answers if isinstance(answer, Done)] == list(range(1, len(feeds) + 1))
+    told = {
+        result.measurement.quantity if isinstance(result, MeasurementResult) else result.event.kind
+        for answer in answers if isinstance(answer, Done) for result in answer.results
+    }  # fmt: skip
+    assert told >= {"heart_rate", "respiration_rate", "pulse_rate", "ibi", "fall_suspected", "bed_exited", "movement"}
     assert rss_mb < COMPILED_MB
     (kernels,) = cache.glob(f"{warm.PREFIX}*")
     assert warm.fault(kernels) == "", "a kernel was compiled for argument types that the self-test does not pin"
