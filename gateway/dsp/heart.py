@@ -68,7 +68,7 @@ class Heart:
         self._acf: Floats = np.zeros(self._lags[1] + 2)
         self._height: Floats = np.zeros(1)
         self._echo: Floats = np.zeros(5)
-        self._scores: Floats = np.zeros((self._lags[1] + 1, 5))
+        self._scores: Floats = np.zeros((6, self._lags[1] + 1))
         self._found: Floats = np.zeros((LOCAL_PER_S, 2))
         judged = round((WINDOW_S - 2 * LAGS_S[1]) * LOCAL_PER_S)  # those whose stretches lie within the window
         self._plain: Floats = np.zeros(judged)

@@ -107,7 +107,7 @@ def _echoes() -> list[float]:
 
 def _local_intervals() -> list[float]:
     out = np.zeros((4, 2))
-    intervals.local_intervals(_beating(), 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((86, 5)), out)
+    intervals.local_intervals(_beating(), 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((6, 86)), out)
     return [float(value) for value in out.ravel()]
 
 

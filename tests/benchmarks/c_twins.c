@@ -246,67 +246,86 @@ TWIN(periodicity_line_share) {
 
 /* ---- intervals ---- */
 
-static void interval_likeness(const double *before, const double *after, int64_t n, double *found) {
-    double product = 0.0, apart = 0.0, top = -INFINITY;
-    for (int64_t i = 0; i < n; i++) {
-        product += before[i] * after[i];
-        apart += fabs(before[i] - after[i]);
-        double pair = before[i] + after[i];
-        top = pair > top ? pair : top;
+static void interval_likeness(const double *x, int64_t at, int64_t shortest, int64_t longest, double *scores) {
+    int64_t width = longest + 1;
+    for (int64_t k = 0; k < longest; k++) scores[5 * width + k] = x[at - 1 - k]; /* the kernel's scratch, unused here */
+    for (int64_t k = 0; k < width; k++) {
+        scores[k] = scores[width + k] = 0.0;
+        scores[2 * width + k] = -INFINITY;
     }
-    found[0] = product / (double)n;
-    found[1] = apart / (double)n;
-    found[2] = top;
+    for (int64_t lag = shortest; lag <= longest; lag++) {
+        double product = 0.0, apart = 0.0, top = -INFINITY;
+        for (int64_t i = 0; i < lag; i++) {
+            double before = x[at - lag + i], after = x[at + i], pair = before + after;
+            product += before * after;
+            apart += fabs(before - after);
+            top = pair > top ? pair : top;
+        }
+        scores[lag] = product / (double)lag;
+        scores[width + lag] = apart / (double)lag;
+        scores[2 * width + lag] = top;
+    }
 }
-TWIN(intervals_likeness) { (void)r; interval_likeness(a[0], a[1], n[0], a[2]); return 0.0; }
+/* at every hundredth sample, as the benchmark's own loop does with the kernel */
+TWIN(intervals_likeness) {
+    double *scores = a[1], *out = a[2];
+    int64_t longest = n[2], width = n[4];
+    (void)r;
+    for (int64_t k = 1; k + 1 < n[5]; k++) {
+        interval_likeness(a[0], 100 * k, n[1], longest, scores);
+        out[k] = scores[longest] + scores[width + longest] + scores[2 * width + longest];
+    }
+    return 0.0;
+}
 
-static int64_t shortest_maximum(const double *scores, int64_t shortest, int64_t longest, double guard) {
+static int64_t shortest_maximum(const double *score_of, int64_t shortest, int64_t longest, double guard) {
     double best = 0.0;
     int64_t at = 0;
     for (int64_t lag = shortest; lag <= longest; lag++) {
-        if (scores[5 * lag + 3] > best) {
-            best = scores[5 * lag + 3];
+        if (score_of[lag] > best) {
+            best = score_of[lag];
             at = lag;
         }
     }
     for (int64_t lag = shortest + 1; lag < at; lag++) {
-        double score = scores[5 * lag + 3];
-        if (score >= guard * best && score > scores[5 * lag - 2] && score >= scores[5 * lag + 8]) return lag;
+        double score = score_of[lag];
+        if (score >= guard * best && score > score_of[lag - 1] && score >= score_of[lag + 1]) return lag;
     }
     return at;
 }
 
 static void local_intervals(const double *x, int64_t n, double step, const int64_t *lags, double guard, double prior,
                             double spread, double *scores, double *out, int64_t rows) {
-    int64_t shortest = lags[0], longest = lags[1];
+    int64_t shortest = lags[0], longest = lags[1], width = longest + 1;
+    double *product = scores, *apart = scores + width, *pair = scores + 2 * width, *score_of = scores + 3 * width;
+    double *weight = scores + 4 * width;
     for (int64_t lag = shortest; prior > 0.0 && lag <= longest; lag++) {
         double distance = log((double)lag / prior) / spread;
-        scores[5 * lag + 4] = exp(-0.5 * distance * distance);
+        weight[lag] = exp(-0.5 * distance * distance);
     }
     for (int64_t k = 0; k < rows; k++) {
         int64_t at = n - longest - (int64_t)nearbyint((double)(rows - 1 - k) * step);
         double *row = out + 2 * k;
         row[0] = row[1] = 0.0;
         double most_product = 0.0, least_apart = INFINITY, most_apart = 0.0, low = INFINITY, high = -INFINITY;
+        interval_likeness(x, at, shortest, longest, scores);
         for (int64_t lag = shortest; lag <= longest; lag++) {
-            double *s = scores + 5 * lag;
-            interval_likeness(x + at - lag, x + at, lag, s);
-            most_product = MAX(most_product, s[0]);
-            least_apart = MIN(least_apart, s[1]);
-            most_apart = MAX(most_apart, s[1]);
-            low = MIN(low, s[2]);
-            high = MAX(high, s[2]);
+            most_product = MAX(most_product, product[lag]);
+            least_apart = MIN(least_apart, apart[lag]);
+            most_apart = MAX(most_apart, apart[lag]);
+            low = MIN(low, pair[lag]);
+            high = MAX(high, pair[lag]);
         }
         if (!(most_product > 0.0 && most_apart > least_apart && high > low)) continue;
         for (int64_t lag = shortest; lag <= longest; lag++) {
-            double *s = scores + 5 * lag;
-            double score = MAX(0.0, s[0]) / most_product * ((most_apart - s[1]) / (most_apart - least_apart));
-            s[3] = score * (s[2] - low) / (high - low);
+            double score = MAX(0.0, product[lag]) / most_product;
+            score *= (most_apart - apart[lag]) / (most_apart - least_apart);
+            score_of[lag] = score * (pair[lag] - low) / (high - low);
         }
-        row[0] = row[1] = (double)shortest_maximum(scores, shortest, longest, guard);
+        row[0] = row[1] = (double)shortest_maximum(score_of, shortest, longest, guard);
         if (prior > 0.0) {
-            for (int64_t lag = shortest; lag <= longest; lag++) scores[5 * lag + 3] *= scores[5 * lag + 4];
-            row[1] = (double)shortest_maximum(scores, shortest, longest, 1.0);
+            for (int64_t lag = shortest; lag <= longest; lag++) score_of[lag] *= weight[lag];
+            row[1] = (double)shortest_maximum(score_of, shortest, longest, 1.0);
         }
     }
 }

@@ -54,6 +54,13 @@ def _spreads(x: Floats) -> float:
 
 
 @kernel
+def _likenesses(x: Floats, shortest: int, longest: int, scores: Floats, out: Floats) -> None:
+    for k in range(1, out.shape[0] - 1):
+        intervals.likeness(x, 100 * k, shortest, longest, scores)
+        out[k] = scores[0, longest] + scores[1, longest] + scores[2, longest]
+
+
+@kernel
 def _seconds(
     wave: Floats, real: float, motion_g: float, sos: Floats, carried: Floats, hold: Floats, filtered: Floats,
     factor: int, phase: Ints, x: Floats, rate_hz: float, state: Floats, recent: Floats, elgendi: Floats, work: Floats,
@@ -112,11 +119,13 @@ def _of_windows(n: int) -> list[Case]:
             lambda: [x, np.array([100, n // 2 - 100]), np.array([200, n // 2 - 200]), 2.8],
         ),
         Case("periodicity.echoes", periodicity.echoes, lambda: [x, 41.7, 0.07, np.zeros(5)]),
-        Case("intervals.likeness", intervals.likeness, lambda: [one, two, np.zeros(3)]),
+        Case(
+            "intervals.likeness", _likenesses, lambda: [x, 16, 85, np.zeros((6, 86)), np.zeros(n // 100)]
+        ),
         Case(
             "intervals.local_intervals",
             intervals.local_intervals,
-            lambda: [x, 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((86, 5)), np.zeros((moments, 2))],
+            lambda: [x, 12.5, np.array([16, 85]), 0.85, 42.0, 0.3, np.zeros((6, 86)), np.zeros((moments, 2))],
         ),
         Case("intervals.share_near", intervals.share_near, lambda: [50.0 + x, 50.0, 0.01]),
         Case("breathing.rises", breathing.rises, lambda: [x, 0.01, 0.25, np.zeros(n // 8)]),
