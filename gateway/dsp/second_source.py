@@ -13,6 +13,7 @@ at; a long gap forgets everything. Source: own, tuned on synthetic beds: flagged
 
 import math
 from collections import deque
+from statistics import median
 
 import numpy as np
 
@@ -34,6 +35,8 @@ HINT_S, HOLD_S = 1800, 600
 MOST_UNFIT = 0.25
 BEFORE_S, AFTER_S = 60, 30
 RISE_KG, RISE_LOAD, RISE_ENERGY = 4.0, 1.1, 1.2
+_FRACTIONS: Floats = np.array(FRACTIONS).reshape(-1, 1)
+_APART_HZ: Floats = APART_HZ * np.maximum(1.0, _FRACTIONS)
 
 
 class SecondSource:
@@ -81,11 +84,13 @@ class SecondSource:
         """Load and energy of the last half minute at rest are above those of the minute before."""
         if len(self._rms) < BEFORE_S + AFTER_S:
             return False
-        rms, load = np.array(self._rms), np.array(self._load)
-        before_kg, after_kg = float(np.median(load[:BEFORE_S])), float(np.median(load[BEFORE_S:]))
-        before, after = float(np.median(rms[:BEFORE_S])), float(np.median(rms[BEFORE_S:]))
-        heavier = after_kg > before_kg + RISE_KG and after_kg > RISE_LOAD * before_kg
-        return heavier and after > RISE_ENERGY * before
+        load, rms = list(self._load), list(self._rms)
+        if not math.isfinite(sum(load) + sum(rms)):  # a median of what is unknown in part is none
+            return False
+        before_kg, after_kg = median(load[:BEFORE_S]), median(load[BEFORE_S:])
+        if not (after_kg > before_kg + RISE_KG and after_kg > RISE_LOAD * before_kg):
+            return False
+        return median(rms[BEFORE_S:]) > RISE_ENERGY * median(rms[:BEFORE_S])
 
     def _combs(self) -> tuple[float, float]:
         """Rates in Hz of the best comb and of a second one, NaN when that is too weak."""
@@ -97,9 +102,7 @@ class SecondSource:
         comb = smooth[self._bins] + wide / math.sqrt(2.0)
         best = int(np.argmax(comb))
         first_hz = float(self._hertz[best])
-        free = np.ones(len(comb), dtype=bool)
-        for fraction in FRACTIONS:
-            free &= np.abs(self._hertz - fraction * first_hz) > APART_HZ * max(1.0, fraction)
+        free = (np.abs(self._hertz - _FRACTIONS * first_hz) > _APART_HZ).all(axis=0)
         if not free.any() or not comb[best] > 0.0:
             return first_hz, math.nan
         second = int(np.argmax(np.where(free, comb, 0.0)))
@@ -107,13 +110,14 @@ class SecondSource:
 
     def _stays(self, looks: int) -> int:
         """In how many of the newest looks both combs lay where they usually lie."""
-        newest = np.array(list(self._found)[-looks:])
-        seen = newest[np.isfinite(newest[:, 1])]
-        if len(newest) < looks or not len(seen):
+        newest = list(self._found)[-looks:]
+        seen = [(one_hz, other_hz) for one_hz, other_hz in newest if math.isfinite(other_hz)]
+        if len(newest) < looks or not seen:
             return 0
-        first, second = np.median(newest[:, 0]), np.median(seen[:, 1])
-        stays = (np.abs(seen[:, 0] - first) < MAIN_STAYS_HZ) & (np.abs(seen[:, 1] - second) < STAYS_HZ)
-        return int(stays.sum())
+        first, second = median([one_hz for one_hz, _ in newest]), median([other_hz for _, other_hz in seen])
+        return sum(
+            abs(one_hz - first) < MAIN_STAYS_HZ and abs(other_hz - second) < STAYS_HZ for one_hz, other_hz in seen
+        )
 
     def reset(self) -> None:
         """After an exit or a long gap."""
