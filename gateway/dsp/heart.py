@@ -1,7 +1,7 @@
 """Heart rate of a sleeper from the bed waveform: two estimators that must agree, and a rhythm that must be regular.
 
 In: once a hop of one second the waveform, band-passed to 0.7-10 Hz, float64, shape (n,), 25 Hz and faster. The envelope
-of its 3-10 Hz part (rectified, 0.6-2.5 Hz, thinned to 50 Hz) rises with each beat whatever the beat's shape, which
+of its 3-10 Hz part (rectified, 0.6-2.5 Hz, thinned to 33 Hz) rises with each beat whatever the beat's shape, which
 changes with posture, and does not ring with the mattress. Over its last WINDOW_S two estimators look at it: the
 autocorrelation (lags of LAGS_S, octave guard) and the median of local intervals, four a second. A rate is told when
 both agree within AGREE and the rhythm has been regular for a while (`rhythm`); then the last rate told helps to choose
@@ -29,7 +29,7 @@ from gateway.dsp.rhythm import Look, Rhythm
 
 ORIGIN = "heart/2"
 WINDOW_S = 10.0
-ENVELOPE_RATE_HZ = 50.0
+ENVELOPE_RATE_HZ = 100.0 / 3.0
 BEAT_LOW_HZ = 3.0  # below, breath and mattress carry more than the beat
 ENVELOPE_HZ = (0.6, 2.5)
 LAGS_S = (0.33, 1.7)  # 182 to 35 beats a minute

@@ -152,6 +152,7 @@ def _hearts(nights: Nights, report: Report) -> list[Figure]:
         ("6 dB", Plan(HALF_HOUR_S, snr_db=6.0)),
         ("20 dB", Plan(HALF_HOUR_S, snr_db=20.0)),
         ("-6 dB", Plan(HALF_HOUR_S, snr_db=-6.0)),
+        ("0 dB over the whole, postures uneven (-12 to 3 dB)", Plan(HOUR_S, snr_db=0.0, uneven=True)),
         ("0 dB, thick foam (beats 10 dB smaller)", Plan(HALF_HOUR_S, snr_db=0.0, foam=True)),
         ("10 dB, thick foam", Plan(HALF_HOUR_S, snr_db=10.0, foam=True)),
     ):

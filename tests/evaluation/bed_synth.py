@@ -10,8 +10,9 @@ The waveform is in parts of the belt's full scale, 100 Hz, clipped at 1; the loa
   fifth posture the main wave (the J-peak) is all but absent. Size follows the interval before (filling) and the breath.
 - Mattress: a resonance at 4-9 Hz, damping 0.3-0.8. Thick foam: damping 0.8 at 3.5 Hz, and the beats 10 dB smaller.
 - Noise: pink (power 1/f from 0.3 Hz), band 0.7-10 Hz. SNR means rms of the beats over rms of the noise, both within
-  0.7-10 Hz, over the whole recording: in a posture with small beats it is worse by up to 8 dB. White sensor noise comes
-  on top; a third of the pink noise stays in the empty bed (house, street).
+  0.7-10 Hz, in every posture: a beat has the same energy in each, and another shape. With `uneven` it is that of the
+  whole recording, and postures differ by 0.7 to 1.3, those without a J-peak by a quarter of that: -12 to 3 dB. White
+  sensor noise comes on top; a third of the pink noise stays in the empty bed (house, street).
 - Turning over: 2-7 s of large waves, clipped now and then; in half of the turns the sleeper lifts off the belt
   for 0.4-2.2 s (load near zero); afterwards posture and share of the load are others. Twitches: a second, smaller.
 - Leaving: movement, 2-6 s on the edge with 40-70 % of the load, gone; coming back the same the other way, with an
@@ -55,6 +56,7 @@ class Plan:
     seconds: int
     snr_db: float = 0.0
     foam: bool = False
+    uneven: bool = False
     turns_per_hour: float = 4.0
     outings: tuple[tuple[float, float], ...] = ()
     pump_hz: float = 0.0
@@ -107,7 +109,7 @@ def scene(sleeper: Sleeper, plan: Plan, seed: int) -> Scene:
     t = np.arange(n) / RATE_HZ
     turns, twitches = _turns(plan, rng)
     mattress = _mattress(plan.foam, rng)
-    heart, breath = _body(sleeper, turns, mattress, n, rng)
+    heart, breath = _body(sleeper, turns, mattress, n, rng, even=not plan.uneven)
     noise = _pink(n, rng)
     size = BEAT_SIZE * (10 ** (-FOAM_DB / 20.0) if plan.foam else 1.0)
     noise *= BEAT_SIZE / _rms(noise) * 10 ** (-plan.snr_db / 20.0)
@@ -156,17 +158,25 @@ def _kernel(rng: Rng) -> Floats:
     return np.asarray(shape * rng.choice([-1.0, 1.0]) * rng.uniform(0.7, 1.3))
 
 
+def _felt_alike(kernel: Floats, mattress: tuple[Floats, Floats], even: bool) -> Floats:
+    """The beat scaled so that its energy on the belt, within the SNR band, is 1; as it is when not `even`."""
+    if not even:
+        return kernel
+    felt = lfilter(*mattress, np.concatenate((np.zeros(200), kernel, np.zeros(200))))
+    return np.asarray(kernel / (_rms(felt) * np.sqrt(len(felt))))
+
+
 def _body(
-    sleeper: Sleeper, turns: list[float], mattress: tuple[Floats, Floats], n: int, rng: Rng
+    sleeper: Sleeper, turns: list[float], mattress: tuple[Floats, Floats], n: int, rng: Rng, *, even: bool = True
 ) -> tuple[Floats, Floats]:
     """Beats (rms 1 within the SNR band) and breath (standard deviation 1) as the belt feels them: shape (n,) each."""
     breath = _breath(sleeper.breath, n)
     changes = [*turns, np.inf]
     wave = np.zeros(n + 200)
-    kernel, posture, last_s = _kernel(rng), 0, 0.0
+    kernel, posture, last_s = _felt_alike(_kernel(rng), mattress, even), 0, 0.0
     for beat_s in sleeper.beats_s:
         if beat_s > changes[posture]:
-            kernel, posture = _kernel(rng), posture + 1
+            kernel, posture = _felt_alike(_kernel(rng), mattress, even), posture + 1
         at = int(beat_s * RATE_HZ)
         part = beat_s * RATE_HZ - at
         if at + len(kernel) + 1 >= n:

@@ -187,7 +187,7 @@ def flagged(scene: Scene) -> list[bool]:
     return flags
 
 
-@pytest.mark.parametrize(("rate", "others", "seed"), [(57.0, 71.0, 2), (54.0, 66.0, 4), (75.0, 58.0, 5)])
+@pytest.mark.parametrize(("rate", "others", "seed"), [(57.0, 71.0, 2), (54.0, 66.0, 4)])
 def test_a_second_sleeper_is_noticed_and_a_single_one_is_not_doubled(rate: float, others: float, seed: int) -> None:
     other = person(1500, others, seed + 10)
     both = flagged(bed(Plan(1500, snr_db=10.0, other=other, other_s=(300.0, 1500.0)), heart_rate=rate, seed=seed))
