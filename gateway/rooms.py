@@ -207,14 +207,15 @@ def _worker(
         on_withheld=inbox.withheld,
     )  # fmt: skip
     for device in devices:
-        if settings := dict(device.settings) | _own_pulse(device):
+        if settings := worker_settings(device):
             worker.describe(device.id, "acc", settings)
     return worker
 
 
-def _own_pulse(device: Device) -> dict[str, bool]:
-    """Of an oximeter that tells its pulse itself: the worker adds no second one from its waveform."""
-    return {"own_pulse": True} if "pulse_rate" in DELIVERS.get(device.family, ()) else {}
+def worker_settings(device: Device) -> dict[str, str | int | float | bool]:
+    """The device's settings, and of an oximeter that tells its pulse itself that the worker adds no second one."""
+    tells = "pulse_rate" in DELIVERS.get(device.family, ())
+    return {**device.settings, "own_pulse": True} if tells else dict(device.settings)
 
 
 async def _readings(store: Store, clock: Clock, beds: Sequence[Bed], devices: Sequence[Device]) -> Readings:

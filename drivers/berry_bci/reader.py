@@ -48,14 +48,21 @@ class BciReader:
             worn, fault = self._contact(packet)
             when = at.plus_s(-left * period_s)
             self._beat(packet, when, sink, believed=worn and packet.pulse_bpm is not None)
-            lost = max(1, self._pleth.unseen(when)) if packet.unbroken == 1 else 0
-            self._pleth.take([packet.pleth], when, sink, worn=worn and packet.unbroken >= TRUSTED, lost=lost)
+            self._wave(packet, when, sink, worn=worn)
             if packet.unbroken < TRUSTED:
                 continue
             self._seconds.fault(*fault, at, sink)
             self._seconds.take(
                 at, packet.raw, sink, worn=worn, spo2=packet.spo2_percent, pulse_rate=packet.pulse_bpm
             )
+
+    def _wave(self, packet: BciPacket, at: Stamp, sink: Sink, *, worn: bool) -> None:
+        if packet.unbroken == 1:
+            self._pleth.lose(max(1, self._pleth.unseen(at)), at)
+        if packet.unbroken < TRUSTED:
+            self._pleth.lose(1, at)
+        else:
+            self._pleth.take([packet.pleth], at, sink, worn=worn)
 
     def _contact(self, packet: BciPacket) -> tuple[bool, tuple[str, bool]]:
         """Whether a finger is in, and the probe's fault with its state."""
@@ -105,7 +112,8 @@ class BerryReader:
         if self._pleth is None:
             self._pleth = Pleth(self._device, frame.rate_hz)
         self._pleth.at_rate(frame.rate_hz, sink)
-        self._pleth.take([frame.pleth], at, sink, worn=not (frame.sensor_off or frame.no_finger), lost=lost)
+        self._pleth.lose(lost, at)
+        self._pleth.take([frame.pleth], at, sink, worn=not (frame.sensor_off or frame.no_finger))
 
     def _missing(self, frame: BerryFrame, at: Stamp) -> int:
         """Frames between this one and the last: as many as fit the numbers, and the clock best."""

@@ -32,7 +32,7 @@ class PacketReader:
     def take(self, packets: Sequence[frame.NoninPacket], at: Stamp, sink: Sink) -> None:
         """Packets of one chunk, the last one received at `at`."""
         missing = self._pleth.unseen(at, frame.PACKET_FRAMES * len(packets), late_s=LATE_S)
-        lost = frame.PACKET_FRAMES * round(missing / frame.PACKET_FRAMES)
+        self._pleth.lose(frame.PACKET_FRAMES * round(missing / frame.PACKET_FRAMES), at)
         for left, packet in zip(range(len(packets) - 1, -1, -1), packets, strict=True):
             alarm = packet.has(frame.SENSOR_ALARM)
             self._seconds.fault("sensor_disconnected", packet.has(frame.DISCONNECTED), at, sink)
@@ -40,8 +40,7 @@ class PacketReader:
             worn = not (alarm or packet.has(frame.DISCONNECTED))
             self._seconds.take(at, packet.raw, sink, worn=worn, **_values(packet.spo2_percent, packet.hr_bpm))
             when = at.plus_s(-left * frame.PACKET_FRAMES / WAVE_HZ)
-            self._pleth.take(packet.pleth, when, sink, worn=worn, lost=lost)
-            lost = 0
+            self._pleth.take(packet.pleth, when, sink, worn=worn)
 
 
 class Df8Reader:

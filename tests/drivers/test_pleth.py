@@ -62,18 +62,44 @@ def test_a_bci_wave_arrives_in_blocks_of_about_a_second_at_the_makers_rate(maker
         assert later.start.since_s(earlier.start) == pytest.approx(len(earlier.data) / maker.value, abs=1e-3)
 
 
-def test_without_a_finger_no_wave_is_told_and_the_time_without_is_counted_as_missing() -> None:
+def test_without_a_finger_no_wave_is_told_and_a_short_absence_comes_as_no_numbers_and_not_as_a_loss() -> None:
     one = Bci()
     one.send([packet(50)] * 200)
-    told = len(samples(one.sink.blocks))
     one.send([packet(50, fingerless=True)] * 500)
-    inside = len(samples(one.sink.blocks))
+    assert samples(one.sink.blocks) == [50.0] * 198
     one.send([packet(60)] * 200)
-    assert inside == 198
-    assert told <= inside
-    after = [block for block in one.sink.blocks if block.data[0] == 60]
-    assert after[0].lost_before == 500
-    assert sum(block.lost_before for block in one.sink.blocks) == 500
+    told = samples(one.sink.blocks)
+    assert told[:198] == [50.0] * 198
+    assert np.isnan(told[198:698]).all()
+    assert set(told[698:]) == {60.0}
+    assert sum(block.lost_before for block in one.sink.blocks) == 0
+    back = next(block for block in one.sink.blocks if np.isnan(block.data[0]))
+    assert back.start.since_s(one.sink.blocks[0].start) == pytest.approx(1.98, abs=0.02)
+
+
+def test_a_long_absence_shows_in_the_stamps_only() -> None:
+    one = Bci()
+    one.send([packet(50)] * 200)
+    one.send([packet(50, fingerless=True)] * 6000)
+    one.send([packet(60)] * 200)
+    assert not np.isnan(samples(one.sink.blocks)).any()
+    assert sum(block.lost_before for block in one.sink.blocks) == 0
+    back = next(block for block in one.sink.blocks if block.data[0] == 60)
+    assert back.start.since_s(one.sink.blocks[0].start) == pytest.approx(61.98, abs=0.02)
+
+
+def test_a_finger_that_was_out_gives_no_interval_across_the_absence() -> None:
+    one = Bci()
+    wave = finger(40.0)
+    scaled = np.clip(np.round(1 + 90 * (wave - wave.min()) / np.ptp(wave)), 1, 100).astype(int).tolist()
+    one.send([packet(value) for value in scaled[:2000]])
+    one.send([packet(50, fingerless=True)] * 120)
+    one.send([packet(value) for value in scaled[2000:]])
+    chains = Chains()
+    told = [result for block in one.sink.blocks for result in chains.feed(block) if isinstance(result, Measurement)]
+    ends = [(result.at.since_s(AT), result.value / 1e3) for result in told if result.quantity == "ibi"]
+    assert len(ends) > 20
+    assert not [end for end, length in ends if end > 20.0 and end - length < 21.2]
 
 
 def test_a_break_in_the_bytes_costs_what_the_clock_misses_and_at_least_what_is_not_believed() -> None:
