@@ -7,7 +7,8 @@ quality 0.5 or better in that second. Nights: respiration effort at 20 Hz, witho
 be told: rates of neighbouring windows that share no sample, which differ by what breath really did, too. Pauses: breath
 around its slow baseline shrunk to 5 to 25 % for 10 to 40 s, where the night is quiet, every three to seven minutes;
 found when one is told that ended within 6 s. What is told of the untouched nights is an upper bound of the false ones:
-sleepers do pause. In BIDMC a pause is false when both annotators marked a breath well inside it.
+sleepers do pause. Every pause is false in made beds (`bed_synth`) whose breath goes on. In BIDMC a pause is false when
+both annotators marked a breath well inside it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from scipy.signal import butter, sosfiltfilt
 from gateway.core.model import Event, Measurement
 from gateway.dsp.respiration import WINDOW_S
 from tests.benchmarks.figures import Figure
-from tests.evaluation import feeding, recordings, scoring
+from tests.evaluation import bed_synth, feeding, recordings, scoring
 from tests.evaluation.recordings import Breath, Floats, Icu
 from tests.evaluation.report import Report, calibration
 
@@ -205,6 +206,57 @@ def _night_figures(nights: Sequence[Night], who: str) -> list[Figure]:
     ]  # fmt: skip
 
 
+# -- steady breath in made beds: every pause is false -----------------------------------------------------------------
+
+MADE_S = 1800
+DISTURBED = {
+    "turns and an outing": bed_synth.Plan(MADE_S, turns_per_hour=12.0, outings=((900.0, 1000.0),)),
+    "a sensor that slips out": bed_synth.Plan(MADE_S, slipped_s=900.0),
+}
+STEADY_PER_MIN = 14.4
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """Half an hour of one sleeper's beats and a breath that never pauses. errors: of its rates, 1/min."""
+
+    subject: str
+    what: str
+    pauses: int
+    judged_s: int
+    errors: Floats
+
+
+def steady_half_hour(subject: str, intervals_s: Floats, what: str, seed: int) -> Steady:
+    t = np.arange(round(MADE_S * bed_synth.BREATH_RATE_HZ)) / bed_synth.BREATH_RATE_HZ
+    phase = 2 * np.pi * STEADY_PER_MIN / 60.0 * t + 0.8 * np.sin(2 * np.pi * t / 97.0)
+    breath = np.sin(phase) * (1.0 + 0.2 * np.sin(2 * np.pi * t / 61.0))
+    sleeper = bed_synth.Sleeper(bed_synth.beats_from(intervals_s, MADE_S, 500), breath)
+    scene = bed_synth.scene(sleeper, DISTURBED[what], seed)
+    results = feeding.results(
+        {"bed.wave": (bed_synth.RATE_HZ, scene.wave), "bed.load": (bed_synth.LOAD_RATE_HZ, scene.load)}
+    )
+    pauses = _told(results, "breathing_pause")
+    rates = [r.value for r in _told(results, "respiration_rate").values()]
+    return Steady(
+        subject, what, sum(r.value > 0 for r in pauses.values()), len(pauses), np.abs(np.array(rates) - STEADY_PER_MIN)
+    )
+
+
+def _steady_figures(hours: Sequence[Steady], who: str) -> list[Figure]:
+    found = []
+    for what in DISTURBED:
+        some = [hour for hour in hours if hour.what == what]
+        judged_h = sum(hour.judged_s for hour in some) / 3600.0
+        found += [
+            Figure(f"synthetic {who}, {what}: pauses told of breath that never pauses",
+                   sum(hour.pauses for hour in some) / max(judged_h, 1e-9), "/h", None, "lower"),
+            Figure(f"synthetic {who}, {what}: breath rate, mean error (it varies by 0.5 /min)",
+                   scoring.mean(np.concatenate([hour.errors for hour in some])), "/min", None, "lower"),
+        ]  # fmt: skip
+    return found
+
+
 # -- the question -----------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +277,12 @@ def evaluate(directory: Path, report: Report) -> list[Figure]:
         _show_nights(nights, report)
     else:
         report.not_asked.append("real nights and pauses: no respiration in bed_nights")
+    beats = list(enumerate(recordings.nights_of_beats(directory)))
+    if hours := [steady_half_hour(b.subject, b.intervals_s, what, seed) for seed, b in beats for what in DISTURBED]:
+        part = [h for h in hours if not recordings.is_for_tuning("bed_nights", h.subject)]
+        figures += _steady_figures(part or hours, "reported half") + _steady_figures(hours, "everybody")
+    else:
+        report.not_asked.append("pauses that are none: no beats in bed_nights")
     return figures
 
 
