@@ -34,7 +34,8 @@ def measure() -> list[Figure]:
         raise CarebedError("the second start found no warm cache", hint="see the worker's lines above")
     ready_s = statistics.median(start.ready_s for start in warm)
     return [
-        Figure("worker, start to ready from a warm cache", ready_s, "s", READY_BAR_S, "lower", f"median of {STARTS}"),
+        Figure("worker, start to ready from a warm cache", ready_s, "s", READY_BAR_S, "lower",
+               f"wall clock, median of {STARTS}; load average {os.getloadavg()[0]:.1f}"),
         Figure("worker, start to ready from an empty cache", cold.ready_s, "s", None, "lower"),
         Figure(
             "worker, memory warm and after two minutes of a bed", warm[0].rss_mb, "MB", MEMORY_BAR_MB, "lower",
