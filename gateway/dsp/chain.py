@@ -14,6 +14,7 @@ from gateway.dsp import bed_chain
 from gateway.dsp.bed_chain import BedChain
 from gateway.dsp.fall_chain import FallChain
 from gateway.dsp.ppg_chain import ACC, PPG, PpgChain
+from gateway.dsp.reasons import Withheld, Withholding
 
 KNOWN = (ACC, *bed_chain.CHANNELS, PPG)
 MAX_RATE_HZ = 2000.0
@@ -36,6 +37,7 @@ class Chains:
         self._beds: dict[str, tuple[tuple[str | None, str], BedChain]] = {}
         self._falls: dict[str, tuple[tuple[str | None, str, float], FallChain]] = {}
         self._pulses: dict[str, tuple[tuple[str | None, str], PpgChain]] = {}
+        self._left_out: dict[str, Withholding] = {}  # of devices whose chain plain Python is too slow for
 
     def describe(self, device: str, settings: Mapping[str, object], memory: Mapping[str, float]) -> None:
         """What is known of a device, before its first block. New settings start new chains at the next block."""
@@ -57,6 +59,8 @@ class Chains:
             known = self._described[block.device] = _Described()
         bed = block.bed or _text(known.settings.get("bed"))
         if block.channel == PPG:
+            if self._degraded:
+                self._left_out.setdefault(block.device, Withholding()).note("pulse_rate", Withheld.DEGRADED)
             return [] if self._degraded else [*self._pulse(block, bed, phase).feed(block)]
         if block.channel == ACC:
             results = self._fall(block, bed, phase).feed(block)
@@ -74,8 +78,13 @@ class Chains:
     def withheld(self, block: SampleBlock) -> dict[str, str]:
         """By quantity of the block's device: why it has no value, "" when it has one; what is news since last told."""
         beds, pulses = self._beds.get(block.device), self._pulses.get(block.device)
-        news = beds[1].withholding.news(block.start) if beds else {}
-        return news | (pulses[1].withholding.news(block.start) if pulses else {})
+        books = [each[1].withholding for each in (beds, pulses) if each]
+        if block.device in self._left_out:
+            books.append(self._left_out[block.device])
+        news: dict[str, str] = {}
+        for book in books:
+            news |= book.news(block.start)
+        return news
 
     def memory(self, device: str) -> dict[str, float]:
         """What the device's chain has learnt and a new one should be given; empty when there is nothing."""

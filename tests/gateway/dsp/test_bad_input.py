@@ -123,6 +123,34 @@ def test_a_clock_that_drifts_by_200_ppm_and_a_radio_that_sends_in_bursts_are_no_
     assert np.median(fed.values("respiration_rate")) == pytest.approx(15.0, abs=0.1)
 
 
+@pytest.mark.parametrize("channel", ["bed.wave", "bed.load", "ppg", "acc"])
+@pytest.mark.parametrize("rate_hz", [0.01, 1.0, 4.0, 10.0, 20.0, 25.0, 500.0, 2000.0])
+def test_any_rate_that_a_block_may_declare_is_survived(channel: str, rate_hz: float) -> None:
+    n = max(3, round(40 * rate_hz))
+    noise = 0.1 * np.random.default_rng(6).standard_normal((n, 3))
+    given = cut(channel, noise if channel == "acc" else noise[:, 0], rate_hz)
+    fed = Fed(given, position="finger")
+    assert fed.values("heart_rate") == []
+    assert fed.values("respiration_rate") == [] or rate_hz >= 25.0
+
+
+@pytest.mark.parametrize(
+    ("channel", "rate_hz", "quantity"),
+    [("bed.wave", 20.0, "heart_rate"), ("bed.wave", 2.0, "respiration_rate"), ("ppg", 10.0, "pulse_rate")],
+)
+def test_a_rate_too_low_for_a_quantity_is_named(channel: str, rate_hz: float, quantity: str) -> None:
+    noise = 0.1 * np.random.default_rng(6).standard_normal(round(60 * rate_hz))
+    fed = Fed(cut(channel, noise, rate_hz), position="finger")
+    assert fed.withheld[quantity] == [Withheld.SLOW]
+
+
+def test_a_degraded_worker_says_of_a_pulse_that_it_leaves_it_out() -> None:
+    chains = Chains(degraded=True)
+    for each in cut("ppg", finger(5.0), 100.0):
+        assert chains.feed(each) == []
+    assert chains.withheld(each) == {"pulse_rate": "degraded"}
+
+
 # -- constant and saturated -------------------------------------------------------------------------------------------
 
 
