@@ -13,7 +13,9 @@ from gateway.web.live import MAX_VIEWERS, LiveStream
 from tests.gateway.house import House
 from tests.gateway.web.conftest import BASE, page_of
 
-READS = ("ward", "beds/b-00000001", "alarms", "alarms/a-1", "devices", "health", "uplinks", "inventory", "blind", "ble/seen")
+READS = (
+    "ward", "beds/b-00000001", "alarms", "alarms/a-1", "devices", "health", "uplinks", "inventory", "blind", "ble/seen",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", READS)
