@@ -90,9 +90,13 @@ def _with_cache(cache_dir: Path, cpu: str, tell: Callable[[str, float], None]) -
         kernels.mkdir()
     os.environ["NUMBA_CACHE_DIR"] = str(kernels)
     _warm_kernels(tell)
-    if fault:
-        warm.seal(kernels)
-    return "cold" if fault else "warm"
+    if not fault:
+        return "warm"
+    if not any(kernels.rglob("*.nbc")):  # whoever seals this would find it warm for ever, and compile at every start
+        log.warning("nothing was stored in the kernel cache: the kernels were imported before it was named")
+        return "off"
+    warm.seal(kernels)
+    return "cold"
 
 
 class Loop:

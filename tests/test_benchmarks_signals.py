@@ -10,7 +10,7 @@ from tests.benchmarks.__main__ import names
 from tests.benchmarks.figures import Figure, report, table
 from tests.benchmarks.kernel_speed import fastest_s
 from tests.benchmarks.signal_peers import Entry, faster, row
-from tests.gateway.dsp.conftest import KERNELS
+from tests.kernel_cache import KERNELS
 
 SAMPLES = 2000
 warm_up(KERNELS, lambda name, seconds: None)

@@ -18,8 +18,8 @@ import pytest
 from gateway import worker_cpu, worker_memory
 from gateway.core import messages, warm
 from gateway.core.messages import Done, Feed, MeasurementResult, Ready, Warmed
-from tests.gateway.dsp.conftest import KERNELS
 from tests.gateway.dsp.synthetic import block, empty_bed, falling_wrist, finger, sleeper, wrist
+from tests.kernel_cache import KERNELS
 
 # Not of `selftest.CHECKS`: importing the kernels before `conftest` has set their cache would leave it empty.
 KERNEL_NAMES = list(json.loads((files("gateway.dsp") / "golden.json").read_text(encoding="utf-8")))
@@ -308,3 +308,19 @@ def test_a_warm_worker_answers_every_block_and_has_not_compiled_anything_more(ca
     assert rss_mb < COMPILED_MB
     (kernels,) = cache.glob(f"{warm.PREFIX}*")
     assert warm.fault(kernels) == "", "a kernel was compiled for argument types that the self-test does not pin"
+
+
+def test_kernels_that_were_imported_too_early_to_be_stored_leave_no_cache_that_calls_itself_warm(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import pathlib, sys, gateway.dsp.selftest\n"
+        "from gateway import worker\n"
+        "print(worker.warm_up(pathlib.Path(sys.argv[1]), lambda name, seconds: None).cache)\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True, env=environment)
+    assert done.stdout.strip() == b"off"
+    assert b"imported before it was named" in done.stderr
+    (kernels,) = tmp_path.glob(f"{warm.PREFIX}*")
+    assert warm.fault(kernels) == "there is no manifest"

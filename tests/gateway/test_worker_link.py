@@ -19,8 +19,8 @@ from gateway.core import warm
 from gateway.core.clock import SystemClock
 from gateway.core.model import Event, Gap, Measurement, SampleBlock
 from gateway.worker_link import Patience, WorkerLink, WorkerName, WorkerState
-from tests.gateway.dsp.conftest import KERNELS
 from tests.gateway.dsp.synthetic import START, block, empty_bed, falling_wrist, sleeper
+from tests.kernel_cache import KERNELS
 
 BLOCK_S = 0.5
 PLAIN = (  # the real worker without numba: starts in a third of the time, where the machine code does not matter

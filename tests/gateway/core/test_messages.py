@@ -91,3 +91,12 @@ def test_samples_that_are_no_whole_number_of_rows_are_refused() -> None:
     for data, axes in ((b"abc", 1), (bytes(16), 3), (bytes(12), 0)):
         with pytest.raises(WorkerError, match="float32"):
             messages.block_of(Feed(**(fields | {"data": data, "axes": axes})))
+
+
+def test_numbers_of_numpy_travel_as_plain_ones_and_anything_else_is_refused_by_its_type() -> None:
+    done = Done(1, [], memory={"resting": np.float64(0.25)})
+    (seen,) = messages.from_worker().feed(messages.encode(done))
+    assert isinstance(seen, Done)
+    assert seen.memory == {"resting": 0.25}
+    with pytest.raises(TypeError, match="object has no place"):
+        messages.encode(Done(1, [], memory={"resting": object()}))  # type: ignore[dict-item]
