@@ -90,7 +90,16 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 ToWorker = Describe | Feed
 FromWorker = Warmed | Ready | Done
 M = TypeVar("M")
-_encoder = msgspec.msgpack.Encoder()
+
+
+def _plain(value: object) -> object:
+    """A number of numpy's as Python's: kernels that run as plain Python give numpy's, which compiled ones never do."""
+    if isinstance(value, np.floating | np.integer | np.bool_):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in a message between daemon and worker")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 
 
 def feed_of(block: SampleBlock, block_id: int, phase: int = 0) -> Feed:
