@@ -13,10 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlite_utils
-
 from gateway.core.errors import StoreError
+from gateway.store.lean import sqlite_utils_alone
 
+sqlite_utils = sqlite_utils_alone()
 log = logging.getLogger(__name__)
 
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # a WAL that grew in a burst is cut back to this at the next checkpoint
