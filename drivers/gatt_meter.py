@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from drivers.base import Device, Family, Sink
+from drivers.ble_battery import read_battery
 from drivers.ble_gatt import Gatt, Notification
 from drivers.ble_link import Advert, BleAdapter
 from drivers.ble_slots import Use
 from drivers.ble_values import DATE_TIME_SIZE, current_time_bytes, date_time, date_time_bytes
-from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
 from drivers.local_time import UNSET_S, local_time, time_is_known, zone_of
 from drivers.profile import models_in
 from drivers.profile_ble import full_uuid
@@ -24,8 +24,7 @@ from drivers.profile_reading import SourceReader
 from drivers.profile_schema import Profile
 from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError, Fault, LinkError, ProtocolError
-from gateway.core.model import Detail, Event, Measurement, Stamp
-from gateway.core.quantities import QUANTITIES
+from gateway.core.model import Detail, Event, Stamp
 
 CURRENT_TIME = full_uuid("2A2B")
 
@@ -111,17 +110,6 @@ class GattCaller(ABC):
         self._event(kind, now, {"offset_s": round(offset_s, 1)}, sink)
         return offset_s
 
-    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
-        if not gatt.has(BATTERY_LEVEL):
-            return
-        data = await gatt.read(BATTERY_LEVEL)
-        percent = battery_percent(data)
-        if isinstance(percent, Rejected):
-            sink.rejected(self._device.id, percent.reason, data)
-            return
-        device, unit = self._device, QUANTITIES["battery"].unit
-        sink.measurement(Measurement(device.bed, device.id, "battery", float(percent), unit, self._clock.now()))
-
     def _event(self, kind: str, at: Stamp, detail: Detail, sink: Sink) -> None:
         sink.event(Event(kind, at, self._device.bed, self._device.id, detail))
 
@@ -147,7 +135,7 @@ class GattMeter(GattCaller):
             sink.heard(self._device.id)
             if self._profile.device.bond != "none":
                 await gatt.pair()
-            await self._read_battery(gatt, sink)
+            await read_battery(gatt, self._device, self._clock, sink)
             if self._before is not None:
                 await self._before(gatt)
             if self._profile.device.subscribe_after == "time_write":

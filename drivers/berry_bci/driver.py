@@ -8,15 +8,14 @@ from typing import Any
 from drivers.base import Device, Family, Sink
 from drivers.berry_bci import frame
 from drivers.berry_bci.reader import BciReader, BerryReader, ContecBtReader, Maker
+from drivers.ble_battery import read_battery
 from drivers.ble_gatt import Gatt, patience_s
 from drivers.ble_link import BleAdapter
 from drivers.byte_stream import ByteStream
 from drivers.coded_model import Key, code_for, line_of, profile_for
-from drivers.hrs.frame import BATTERY_LEVEL, Rejected, battery_percent
 from drivers.profile import models_over
 from drivers.serial_link import SerialPort
 from drivers.serial_stream import Reports, SerialStream
-from drivers.spot_reading import tell
 from gateway.core.clock import Clock
 from gateway.core.errors import LinkError
 from gateway.core.model import Stamp
@@ -98,7 +97,7 @@ class BleOximeter:
                 raise
 
     async def _stream(self, gatt: Gatt, decoder: ByteStream[Any], sink: Sink) -> None:
-        await self._read_battery(gatt, sink)
+        await read_battery(gatt, self._device, self._clock, sink)
         await gatt.notify(self._codec.notify or NOTIFY)
         greeted = await self._greet(gatt)
         every_s = patience_s(self._clock, self._codec.greeting_every_s) if self._codec.greeting_every_s else None
@@ -122,16 +121,6 @@ class BleOximeter:
         for command in self._codec.greeting:
             await gatt.write(self._codec.write or WRITE, bytes.fromhex(command))
         return self._clock.now()
-
-    async def _read_battery(self, gatt: Gatt, sink: Sink) -> None:
-        if not gatt.has(BATTERY_LEVEL):
-            return
-        data = await gatt.read(BATTERY_LEVEL)
-        percent = battery_percent(data)
-        if isinstance(percent, Rejected):
-            sink.rejected(self._device.id, percent.reason, data)
-        else:
-            tell(sink, self._device, self._clock.now(), data, {"battery": percent})
 
 
 def make(devices: Sequence[Device], port: SerialPort, clock: Clock) -> SerialOximeter:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drivers.base import Device, Driver, Family, Setting, Sink
+from drivers.ble_battery import read_battery
 from drivers.ble_gatt import Gatt, Notification
 from drivers.ble_link import BleAdapter, Use
 from drivers.gatt_meter import GattCaller
@@ -45,7 +46,7 @@ class GlsDriver(GattCaller):
             sink.heard(self._device.id)
             await gatt.pair()
             self._meter_clock.offset_s = await self._set_clock(gatt, sink)  # before any record is let through
-            await self._read_battery(gatt, sink)
+            await read_battery(gatt, self._device, self._clock, sink)
             await gatt.notify(frame.MEASUREMENT)
             if gatt.has(frame.CONTEXT):
                 await gatt.notify(frame.CONTEXT)

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from gateway.core.model import Event, Measurement, SampleBlock, Stamp
-from gateway.core.quantities import quantity
 from gateway.dsp import heart, movement, occupancy, pauses, respiration, restlessness, turning, vital
 from gateway.dsp.bed_energy import SILENT, Level
 from gateway.dsp.disturbances import Disturbances
@@ -284,14 +283,4 @@ class BedChain:
         self._alive = False
 
     def _measured(self, name: str, estimate: Estimate, at: Stamp, origin: str) -> Measurement:
-        return Measurement(
-            bed=self._bed,
-            device=self._device,
-            quantity=name,
-            value=estimate.value,
-            unit=quantity(name).unit,
-            at=at,
-            window_s=estimate.window_s,
-            quality=estimate.quality,
-            origin=origin,
-        )
+        return estimate.measured(name, at, bed=self._bed, device=self._device, origin=origin)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from gateway.core.model import Measurement, Stamp
+from gateway.core.quantities import quantity
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -11,3 +14,17 @@ class Estimate:
     value: float
     quality: float
     window_s: float
+
+    def measured(self, name: str, at: Stamp, *, bed: str | None, device: str, origin: str) -> Measurement:
+        """As a measurement of this quantity, in its unit. at: moment of the last sample behind it."""
+        return Measurement(
+            bed=bed,
+            device=device,
+            quantity=name,
+            value=self.value,
+            unit=quantity(name).unit,
+            at=at,
+            window_s=self.window_s,
+            quality=self.quality,
+            origin=origin,
+        )

@@ -155,17 +155,7 @@ class PpgChain:
         return UNKNOWN_G if self._swings or ACC in self._hoppers else None
 
     def _measured(self, name: str, estimate: Estimate, at: Stamp, origin: str = pulse.ORIGIN) -> Measurement:
-        return Measurement(
-            bed=self._bed,
-            device=self._device,
-            quantity=name,
-            value=estimate.value,
-            unit=quantity(name).unit,
-            at=at,
-            window_s=estimate.window_s,
-            quality=estimate.quality,
-            origin=origin,
-        )
+        return estimate.measured(name, at, bed=self._bed, device=self._device, origin=origin)
 
 
 def _spread_g(hop: Hop) -> float:
