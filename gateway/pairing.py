@@ -5,6 +5,7 @@ is woken when the bond is there. The passkey is passed on and kept nowhere.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -19,6 +20,8 @@ from gateway.core.clock import Clock
 from gateway.core.errors import CarebedError, LinkError, PairingError
 from gateway.core.model import Detail, Event, Stamp
 from gateway.pair_state import OVER, PairState, Step
+
+log = logging.getLogger(__name__)
 
 LONGEST_S = 300.0
 LOOK_S = 0.2  # between two looks whether a driver that was just connecting has its link
@@ -160,6 +163,10 @@ class PairingDesk:
         except asyncio.CancelledError:
             self._failed(session, LinkError("the gateway stopped meanwhile", hint="start the pairing again"))
             raise
+        except Exception as error:  # this task's supervisor: a session that never ended would refuse every later one
+            log.exception("pairing of %s failed in a way that nobody foresaw", session.device.id)
+            what = f"{session.device.id}: the gateway itself failed: {type(error).__name__}: {error}"
+            self._failed(session, LinkError(what, hint="start again; the journal has the details for the maker"))
         else:
             session.step = Step.BONDED
             if self.expect is None:  # BlueZ's agent tells it by itself, with the identity that the bond has shown

@@ -191,6 +191,23 @@ async def test_a_second_pairing_waits_for_the_end_of_the_first() -> None:
         assert await bench.desk.start("cuff", "N-13", "api", 20.0) == ""
 
 
+async def test_an_error_that_nobody_foresaw_ends_the_pairing_in_words_and_the_next_one_may_begin(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(*_: object) -> None:
+        raise KeyError("Adapter1")
+
+    async with cuff_in_the_air() as (_, _, _, bench):
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.desk, "_pair", breaks)
+            assert await bench.desk.start("cuff", "N-12", "api", 30.0) == ""
+            assert await bench.over() is Step.FAILED
+        assert "KeyError" in bench.desk.state().reason
+        assert "Traceback" in caplog.text
+        assert bench.desk.doubt("cuff") == ""
+    assert bench.kinds() == ["pairing_started", "pairing_failed"]
+
+
 async def test_a_stop_of_the_box_breaks_a_pairing_off() -> None:
     clock = ManualClock()
     adapter = adapter_with(SilentRadio(), clock)
